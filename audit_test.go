@@ -279,7 +279,7 @@ func (l *ledger) restartErrors() (errs []error) {
 // gate is where spawns wait that a test holds.
 type gate struct {
 	open chan struct{}
-	// stubborn: those that wait do not look at their context.
+	// stubborn reports whether those that wait do not look at their context.
 	stubborn bool
 }
 
@@ -299,8 +299,8 @@ func (g *gate) beforeSpawn(ctx context.Context, _ int, _ spawner.App) error {
 }
 
 // serve asks for a session that is closed as soon as it comes.
-func (f *audit) serve(o *passenger.Options) *answer {
-	a := &answer{}
+func (f *audit) serve(o *passenger.Options) *asyncGet {
+	a := &asyncGet{}
 	a.stop = f.AsyncGet(o, func(s *passenger.Session, err error) {
 		a.session, a.err = s, err
 		a.times++

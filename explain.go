@@ -204,7 +204,7 @@ func (e *explainer) explainProcesses() {
 	}
 }
 
-// explainStart says whether a process will be there for it, in the order of wantsProcess.
+// explainStart tells whether a process will be there for it, in the order of wantsProcess.
 func (e *explainer) explainStart() {
 	g := e.group
 	p := g.pool

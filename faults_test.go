@@ -34,13 +34,13 @@ func TestColdApplicationSpawnsOneProcessAtATime(t *testing.T) {
 		return nil
 	}}
 	inBubble(t, 6, script, func(f *fixture) {
-		answers := make([]*answer, 500)
-		for i := range answers {
-			answers[i] = f.ask(options("a"))
+		gets := make([]*asyncGet, 500)
+		for i := range gets {
+			gets[i] = f.ask(options("a"))
 		}
 
 		refused := 0
-		for _, a := range answers[100:] {
+		for _, a := range gets[100:] {
 			if a.err != nil {
 				require.ErrorAs(f, a.err, new(*passenger.QueueFullError))
 				refused++
@@ -58,12 +58,12 @@ func TestColdApplicationSpawnsOneProcessAtATime(t *testing.T) {
 // Faults: A24.
 func TestSpawnCompletesWhenAllClientsHaveLeft(t *testing.T) {
 	inBubble(t, 6, spawnertest.Script{SpawnDelay: time.Second}, func(f *fixture) {
-		answers := make([]*answer, 50)
-		for i := range answers {
-			answers[i] = f.ask(options("a"))
+		gets := make([]*asyncGet, 50)
+		for i := range gets {
+			gets[i] = f.ask(options("a"))
 		}
 
-		for _, a := range answers {
+		for _, a := range gets {
 			require.True(f, a.stop())
 		}
 
@@ -119,15 +119,15 @@ func TestProcessesThatReachMaxRequestsTogetherAreReplaced(t *testing.T) {
 		f.started(o, 4)
 
 		for range 10 {
-			answers := make([]*answer, 4)
-			for i := range answers {
-				answers[i] = f.ask(o)
+			gets := make([]*asyncGet, 4)
+			for i := range gets {
+				gets[i] = f.ask(o)
 			}
 
 			time.Sleep(10 * time.Second)
 			synctest.Wait()
 
-			for _, a := range answers {
+			for _, a := range gets {
 				require.NoError(f, a.err)
 				a.session.Close(passenger.KeepAlive)
 			}
@@ -197,9 +197,9 @@ func TestRequestsThatAllHangFailByTheirDeadlines(t *testing.T) {
 		o := options("a")
 		o.MaxRequestTime, o.MaxRequestQueueTime, o.MaxRequestQueueSize = time.Minute, 30*time.Second, 10
 
-		answers := make([]*answer, 20)
-		for i := range answers {
-			answers[i] = f.ask(o)
+		gets := make([]*asyncGet, 20)
+		for i := range gets {
+			gets[i] = f.ask(o)
 			synctest.Wait()
 		}
 
@@ -207,7 +207,7 @@ func TestRequestsThatAllHangFailByTheirDeadlines(t *testing.T) {
 		synctest.Wait()
 
 		served, late, full := 0, 0, 0
-		for _, a := range answers {
+		for _, a := range gets {
 			switch {
 			case a.err == nil:
 				require.True(f, a.session.TimeIsUp())

@@ -51,7 +51,7 @@ func TestThoseWhoWaitGetProcessesOnceOneHasStartedAfterAnOutage(t *testing.T) {
 		f.outage(o)
 		f.factory.Change(func(s *spawnertest.Script) { s.SpawnDelay = time.Second })
 
-		waiting := []*answer{f.ask(o), f.ask(o), f.ask(o), f.ask(o), f.ask(o)}
+		waiting := []*asyncGet{f.ask(o), f.ask(o), f.ask(o), f.ask(o), f.ask(o)}
 		for i, a := range waiting {
 			time.Sleep(time.Second)
 			synctest.Wait()

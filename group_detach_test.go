@@ -61,7 +61,7 @@ func TestDetachAppWaitsForASpawnThatDoesNotHeedItsContext(t *testing.T) {
 			synctest.Wait()
 			result := f.detach(f.Context())
 			require.ErrorIs(f, waiting.err, passenger.ErrAppDetached)
-			require.Empty(f, result, "the spawn goes on")
+			require.Empty(f, result, "the spawn is in progress")
 			require.True(f, f.group("a").Detached, "and is seen")
 
 			close(g.open)
@@ -113,7 +113,7 @@ func TestDetachAppWaitsForSpawnsOfEarlierReleases(t *testing.T) {
 		require.NoError(f, f.Restart(f.Context(), "a", passenger.RestartOptions{}))
 
 		result := f.detach(f.Context())
-		require.Empty(f, result, "the spawn that the restart gave up goes on")
+		require.Empty(f, result, "the spawn that the restart gave up is in progress")
 		close(g.open)
 		require.NoError(f, <-result)
 		f.requireGone()
@@ -161,7 +161,7 @@ func TestSecondDetachAppWaitsForWhatTheFirstGaveUp(t *testing.T) {
 		require.Empty(f, second, "the process has a session")
 		f.get(options("a")).Close(passenger.KeepAlive)
 		third := f.detach(f.Context())
-		require.Empty(f, third, "also where the application has been started anew")
+		require.Empty(f, third, "also where the application has been started again")
 		busy.Close(passenger.KeepAlive)
 		require.NoError(f, <-second)
 		require.NoError(f, <-third)
@@ -170,7 +170,7 @@ func TestSecondDetachAppWaitsForWhatTheFirstGaveUp(t *testing.T) {
 	})
 }
 
-func TestGetAfterDetachAppStartsAnewWhileTheOldEnds(t *testing.T) {
+func TestGetAfterDetachAppStartsAgainWhileTheOldEnds(t *testing.T) {
 	inAudit(t, 3, spawnertest.Script{}, nil, func(f *audit) {
 		busy := f.get(options("a"))
 		result := f.detach(f.Context())

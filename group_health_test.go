@@ -14,7 +14,7 @@ import (
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
-// health says how processes answer their health check.
+// health says how processes respond to their health check.
 type health struct {
 	status atomic.Int32
 	hangs  atomic.Bool

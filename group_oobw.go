@@ -15,7 +15,7 @@ type oobwState uint8
 const (
 	oobwNone oobwState = iota
 	oobwRequested
-	// oobwStarting: the process is being disabled for it.
+	// oobwStarting means that the process is being disabled for it.
 	oobwStarting
 	oobwRunning
 )

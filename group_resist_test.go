@@ -149,7 +149,7 @@ func TestResistanceHoldsWhateverHappensToTheOnlyOldProcess(t *testing.T) {
 	}
 }
 
-func TestResistanceAnswersThoseWhoWaitForDisabledProcesses(t *testing.T) {
+func TestResistanceEndsGetsThatWaitForDisabledProcesses(t *testing.T) {
 	inResistance(t, 2, func(f *audit, o *passenger.Options, spawns func() int) {
 		require.NoError(f, f.Disable(f.Context(), "1000"))
 		held := f.get(o)

@@ -179,7 +179,7 @@ func TestRestartOfNothing(t *testing.T) {
 		synctest.Wait()
 		require.NoError(f, f.Restart(f.Context(), "a", passenger.RestartOptions{}))
 		require.NoError(f, f.Restart(f.Context(), "a", passenger.RestartOptions{Method: passenger.RestartBlocking}))
-		require.Equal(f, 1, f.factory.Spawns(), "nobody needs a process")
+		require.Equal(f, 1, f.factory.Spawns(), "no request needs a process")
 		n, err := f.RestartAppRoot(f.Context(), "/apps/a", passenger.RestartOptions{})
 		require.NoError(f, err)
 		require.Equal(f, 1, n)

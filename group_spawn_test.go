@@ -14,7 +14,7 @@ import (
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
-func TestSpawnFailureAnswersEverybody(t *testing.T) {
+func TestSpawnFailureEndsAllGets(t *testing.T) {
 	broken := &spawner.SpawnError{
 		Category: spawner.CategoryStartup,
 		Summary:  "broken",

@@ -11,8 +11,8 @@ import (
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
-// long returns a session that is told when its process is to end, and how often it
-// was told.
+// long returns a session that hears when its process is to end, and how often it has
+// heard it.
 func (f *fixture) long(o *passenger.Options) (s *passenger.Session, told *int) {
 	f.Helper()
 	s, told = f.get(o), new(int)
@@ -74,7 +74,7 @@ func TestKeepLongSessions(t *testing.T) {
 	}
 }
 
-// Without that, they are told at once.
+// Without that, they hear it at once.
 func TestLongSessionsAreTold(t *testing.T) {
 	inBubble(t, 4, spawnertest.Script{}, func(f *fixture) {
 		o := options("a")
@@ -86,7 +86,7 @@ func TestLongSessionsAreTold(t *testing.T) {
 	})
 }
 
-// What is kept is told nevertheless when its process dies, or the pool shuts down.
+// What is kept hears nevertheless when its process dies, or the pool shuts down.
 func TestKeptSessionsAreTold(t *testing.T) {
 	for name, end := range map[string]func(f *fixture, pid int){
 		"died": func(f *fixture, pid int) {

@@ -12,7 +12,7 @@ import (
 
 type orderKey struct{}
 
-// noter is an observer that notes what it is told, and changes each event.
+// noter is an observer that notes its events, and changes each.
 type noter struct {
 	name   string
 	header textproto.MIMEHeader

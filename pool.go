@@ -15,7 +15,7 @@ type poolState uint8
 
 const (
 	poolOpen poolState = iota
-	// poolDraining: new gets fail, those that wait are served.
+	// poolDraining means that new gets fail, and those that wait are served.
 	poolDraining
 	poolClosed
 )

@@ -166,7 +166,7 @@ func TestDetachApp(t *testing.T) {
 		require.Len(f, f.Inspect().Groups, 1)
 		other.session.Close(passenger.KeepAlive)
 
-		require.Equal(f, 1002, f.get(o).PID(), "a later get starts it anew")
+		require.Equal(f, 1002, f.get(o).PID(), "a later get starts it again")
 	})
 }
 
@@ -314,7 +314,7 @@ func TestStickySessions(t *testing.T) {
 		require.NotEqual(f, first.StickyID(), second.StickyID())
 		back := *o
 		back.StickySessionID = second.StickyID()
-		waiting := []*answer{f.ask(&back), f.ask(&back)}
+		waiting := []*asyncGet{f.ask(&back), f.ask(&back)}
 		require.Zero(f, waiting[0].times, "a busy one is waited for")
 		require.Equal(f, 2, f.group("a").QueueLength)
 		require.Equal(f, 1002, f.get(o).PID(), "others are not held up")

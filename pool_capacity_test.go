@@ -81,7 +81,7 @@ func TestHungryGroupGrowsWhenCapacityIsFreed(t *testing.T) {
 		other := f.get(options("b"))
 		waiting := f.ask(options("a"))
 		synctest.Wait()
-		require.Zero(f, waiting.times, "a group that has a process takes nobody's")
+		require.Zero(f, waiting.times, "a group that has a process takes no other's")
 		require.True(f, f.factory.Kill(other.PID()))
 		synctest.Wait()
 		require.Equal(f, 1, waiting.times)
@@ -90,7 +90,7 @@ func TestHungryGroupGrowsWhenCapacityIsFreed(t *testing.T) {
 	})
 }
 
-func TestWithdrawnStarvingGetKillsNobody(t *testing.T) {
+func TestWithdrawnStarvingGetKillsNoProcess(t *testing.T) {
 	inBubble(t, 1, spawnertest.Script{}, func(f *fixture) {
 		s := f.get(options("a"))
 		b := f.ask(options("b"))

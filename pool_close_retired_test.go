@@ -106,7 +106,7 @@ func testRetiredDuringASpawn(
 		if stubborn {
 			select {
 			case <-ended:
-				require.Fail(f, "the pool has ended, and a spawn goes on")
+				require.Fail(f, "the pool has ended, and a spawn is in progress")
 			default:
 			}
 		}
@@ -128,7 +128,7 @@ func TestPoolThatEndsClosesReleasesOfApplicationsThatItForgot(t *testing.T) {
 				synctest.Wait()
 				require.True(f, asked.stop())
 				f.begin(passenger.RestartOptions{})
-				require.Zero(f, f.group("a").Spawning, "it was given up, and goes on")
+				require.Zero(f, f.group("a").Spawning, "it was given up, and is in progress")
 
 				time.Sleep(time.Minute)
 				synctest.Wait()
@@ -136,7 +136,7 @@ func TestPoolThatEndsClosesReleasesOfApplicationsThatItForgot(t *testing.T) {
 				ended := make(chan error, 1)
 				go func() { ended <- endPool(f) }()
 				synctest.Wait()
-				require.Empty(f, ended, "a spawn goes on")
+				require.Empty(f, ended, "a spawn is in progress")
 				close(g.open)
 				err := <-ended
 				if !errors.As(err, new(*passenger.ShutdownError)) {

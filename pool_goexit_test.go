@@ -38,7 +38,7 @@ func TestCallbackThatEndsItsGoroutineLosesNothing(t *testing.T) {
 	})
 }
 
-// quitter is an observer that ends the goroutine in which it is told of a spawn, once.
+// quitter is an observer that ends the goroutine in which it hears of a spawn, once.
 type quitter struct {
 	passenger.NoObserver
 	began, ended atomic.Bool

@@ -15,7 +15,7 @@ import (
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
-// journal is an observer that writes down what it is told.
+// journal is an observer that writes down its events.
 type journal struct {
 	passenger.NoObserver
 	mu    sync.Mutex

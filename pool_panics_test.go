@@ -53,10 +53,10 @@ func inDanger(t *testing.T, maxPoolSize int, script spawnertest.Script, test fun
 }
 
 // ask3 asks for three sessions. The first of the callbacks panics.
-func (f *audit) ask3(o *passenger.Options) (answers [3]*answer) {
-	for i := range answers {
-		a := &answer{}
-		answers[i] = a
+func (f *audit) ask3(o *passenger.Options) (gets [3]*asyncGet) {
+	for i := range gets {
+		a := &asyncGet{}
+		gets[i] = a
 		a.stop = f.AsyncGet(o, func(s *passenger.Session, err error) {
 			a.session, a.err = s, err
 			a.times++
@@ -66,10 +66,10 @@ func (f *audit) ask3(o *passenger.Options) (answers [3]*answer) {
 		})
 	}
 
-	return answers
+	return gets
 }
 
-func TestPanicInACallbackTakesNobodysSession(t *testing.T) {
+func TestPanicInACallbackTakesNoSession(t *testing.T) {
 	inDanger(t, 1, spawnertest.Script{Concurrency: 3}, func(f *audit, _ *explosive) {
 		o := options("a")
 		o.MaxProcesses = 1
@@ -84,11 +84,11 @@ func TestPanicInACallbackTakesNobodysSession(t *testing.T) {
 		synctest.Wait()
 		o.MaxProcesses = 1
 
-		answers := f.ask3(o)
+		gets := f.ask3(o)
 		require.Equal(f, 3, f.group("a").QueueLength)
 		require.PanicsWithValue(f, boom, func() { _ = f.Enable("1000") })
 
-		for _, a := range answers {
+		for _, a := range gets {
 			require.Equal(f, 1, a.times)
 			require.NoError(f, a.err)
 			a.session.Close(passenger.KeepAlive)
@@ -115,13 +115,13 @@ func TestPanicOfAGetsOwnCallbackComesOutOfAsyncGet(t *testing.T) {
 	})
 }
 
-func TestPanicDuringDetachAppAnswersTheOthers(t *testing.T) {
+func TestPanicDuringDetachAppEndsTheOtherGets(t *testing.T) {
 	inDanger(t, 1, spawnertest.Script{}, func(f *audit, _ *explosive) {
 		held := f.get(options("a"))
-		answers := f.ask3(options("a"))
+		gets := f.ask3(options("a"))
 		require.PanicsWithValue(f, boom, func() { _ = f.DetachApp(f.Context(), "a") })
 
-		for _, a := range answers {
+		for _, a := range gets {
 			require.Equal(f, 1, a.times)
 			require.ErrorIs(f, a.err, passenger.ErrAppDetached)
 		}
@@ -145,10 +145,10 @@ func TestPanicDuringCloseLeavesNothing(t *testing.T) {
 			inDanger(t, 1, spawnertest.Script{StopDelay: time.Hour}, func(f *audit, _ *explosive) {
 				held := f.get(options("a"))
 				held.OnDetach(func() {})
-				answers := f.ask3(options("a"))
+				gets := f.ask3(options("a"))
 				require.PanicsWithValue(f, boom, func() { _ = end(f) })
 
-				for _, a := range answers {
+				for _, a := range gets {
 					require.Equal(f, 1, a.times)
 					require.ErrorIs(f, a.err, passenger.ErrClosed)
 				}
@@ -195,7 +195,7 @@ func TestPanicInOnDetachKeepsNoOtherFromBeingTold(t *testing.T) {
 				}
 
 				if name == "Shutdown" {
-					require.NoError(f, f.Shutdown(f.Context()), "it goes on")
+					require.NoError(f, f.Shutdown(f.Context()), "it continues")
 				}
 
 				synctest.Wait()
@@ -236,11 +236,11 @@ func TestPanicOfALogSinkLosesNothing(t *testing.T) {
 		e.logging.Store(true)
 		require.PanicsWithValue(f, boom, func() { _, _ = f.Get(f.Context(), options("b")) })
 		synctest.Wait()
-		require.Zero(f, f.Inspect().Group("b").QueueLength, "nobody waits for what nobody takes")
+		require.Zero(f, f.Inspect().Group("b").QueueLength, "no get waits for what no get takes")
 		e.logging.Store(true)
-		var answered *answer
-		require.PanicsWithValue(f, boom, func() { answered = f.serve(options("c")) })
-		require.Nil(f, answered)
+		var finished *asyncGet
+		require.PanicsWithValue(f, boom, func() { finished = f.serve(options("c")) })
+		require.Nil(f, finished)
 		synctest.Wait()
 
 		for _, g := range f.Inspect().Groups {

@@ -40,8 +40,8 @@ func (c *chaos) doStart() {
 	}, context.DeadlineExceeded, passenger.ErrAppDetached, passenger.ErrClosed)
 }
 
-// doDetachApp checks that nothing is left when DetachApp has returned, unless somebody
-// has asked for the application meanwhile.
+// doDetachApp checks that nothing is left when DetachApp has returned, unless a get has
+// asked for the application meanwhile.
 func (c *chaos) doDetachApp() {
 	name := c.appName()
 	begun, calls := 0, 0

@@ -19,7 +19,7 @@ func (m *model) look(s passenger.Snapshot, live []*spawnertest.Process) []string
 
 	m.sizeSince, m.used = s.MaxPoolSize, s.CapacityUsed
 	if pids := unwanted(&s, live); len(pids) > 0 {
-		m.fault("processes %v live and are nobody's", pids)
+		m.fault("processes %v live and belong to no group", pids)
 	}
 
 	groups := map[string]*passenger.GroupSnapshot{}
@@ -44,7 +44,7 @@ func (m *model) look(s passenger.Snapshot, live []*spawnertest.Process) []string
 	return m.faults
 }
 
-// judgeStops: a process is told to stop when it has no session, unless for a reason.
+// judgeStops: a process is asked to stop when it has no session, unless for a reason.
 func (m *model) judgeStops() {
 	for _, s := range m.stops {
 		if s.open > 0 && !s.exited && !m.killing && len(m.reasons[s.pid]) == 0 {

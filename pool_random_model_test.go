@@ -15,7 +15,7 @@ import (
 )
 
 // model knows what has been done to a pool, and says what must hold therefore. It is
-// the pool's observer and log sink, and hears when a process is told to stop.
+// the pool's observer and log sink, and hears when a process is asked to stop.
 type model struct {
 	*ledger
 	mu   sync.Mutex
@@ -27,7 +27,7 @@ type model struct {
 	// reasons are the log lines about each process that say why it is ended in its requests.
 	reasons map[int][]string
 	stops   []stopped
-	// ending: Shutdown or Close has begun; killing: processes may be killed in it.
+	// ending reports whether Shutdown or Close has begun, killing whether processes may be killed in it.
 	ending, killing bool
 	// sizeSince is the largest size of the pool since the last look, used the capacity then.
 	sizeSince, used int
@@ -43,7 +43,7 @@ type appModel struct {
 	begun, calls int
 	// detached counts the calls of DetachApp, detaching those that have not returned.
 	detached, detaching int
-	// quiet: DetachApp has returned, and there was no get since.
+	// quiet reports whether DetachApp has returned, and there was no get since.
 	quiet bool
 	// failures are the errors of its spawns.
 	failures map[error]bool
@@ -51,11 +51,11 @@ type appModel struct {
 	limitSince, used int
 	// spawned are the generations of the spawns since the last look.
 	spawned []uint32
-	// waiting counts the gets that were not answered, nor withdrawn.
+	// waiting counts the gets that have no result, and were not withdrawn.
 	waiting int
 }
 
-// stopped is a process that was told to stop.
+// stopped is a process that was asked to stop.
 type stopped struct {
 	pid, open int
 	exited    bool
@@ -125,7 +125,7 @@ func (m *model) RestartEnded(e *passenger.RestartEvent) {
 	m.danger("observer")
 }
 
-// onStop hears when a process is told to stop.
+// onStop hears when a process is asked to stop.
 func (m *model) onStop(p *spawnertest.Process) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -194,8 +194,8 @@ func (app *appModel) begin(o *passenger.Options) {
 	app.limitSince = max(app.limitSince, limit)
 }
 
-// answered notes the answer of a get, and judges it.
-func (m *model) answered(a *asked, s *passenger.Session, err error) {
+// finished notes the result of a get, and judges it.
+func (m *model) finished(a *asked, s *passenger.Session, err error) {
 	m.with(a.app, func(app *appModel) {
 		a.times++
 		a.session, a.err = s, err
@@ -203,9 +203,9 @@ func (m *model) answered(a *asked, s *passenger.Session, err error) {
 		app.waiting--
 		switch {
 		case a.times > 1 || a.withdrawn:
-			m.fault("%s: a get is answered %d times, withdrawn: %t", a.app, a.times, a.withdrawn)
+			m.fault("%s: a get has %d results, withdrawn: %t", a.app, a.times, a.withdrawn)
 		case (s == nil) == (err == nil):
-			m.fault("%s: a get is answered with %v and %v", a.app, s, err)
+			m.fault("%s: a get returns %v and %v", a.app, s, err)
 		case s != nil && (s.AppName() != a.app || a.bad):
 			m.fault("%s: a get has got a session of %s, with bad options: %t", a.app, s.AppName(), a.bad)
 		case err != nil && !m.permits(app, a, err):

@@ -25,7 +25,7 @@ const (
 type sessions struct {
 	mu   sync.Mutex
 	list []*passenger.Session
-	// closing: those that come are closed at once.
+	// closing reports whether those that come are closed at once.
 	closing bool
 }
 
@@ -40,7 +40,7 @@ func (l *sessions) add(s *passenger.Session) bool {
 	return !l.closing
 }
 
-// take returns one of them, and forgets it if remove says so; nil: there is none.
+// take returns one of them, and forgets it if remove says so; nil means that there is none.
 func (l *sessions) take(choose func(int) int, remove bool) *passenger.Session {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -114,7 +114,7 @@ func (c *chaos) ask(a *asked) {
 	defer c.with(a.app, func(app *appModel) { app.calls-- })
 	c.with(a.app, func(app *appModel) { app.calls++ })
 	a.stop = c.AsyncGet(a.opts, func(s *passenger.Session, err error) {
-		c.answered(a, s, err)
+		c.finished(a, s, err)
 		if s != nil && !c.sessions.add(s) {
 			go c.closeSession(s, passenger.KeepAlive)
 		}
@@ -161,7 +161,7 @@ func (c *chaos) doWithdraw() {
 	if a.stop != nil && a.stop() {
 		c.with(a.app, func(app *appModel) {
 			if a.withdrawn || a.times > 0 {
-				c.fault("%s: a get was withdrawn, withdrawn before: %t, answered %d times", a.app, a.withdrawn, a.times)
+				c.fault("%s: a get was withdrawn, withdrawn before: %t, with %d results", a.app, a.withdrawn, a.times)
 			}
 
 			a.withdrawn = true

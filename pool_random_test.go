@@ -40,7 +40,7 @@ type chaos struct {
 	touched int
 	// refusals is how many calls of NewSpawner fail from now on.
 	refusals atomic.Int32
-	// armed is what panics next in a goroutine of ours; empty: nothing does.
+	// armed is what panics next in a goroutine of ours; empty means that nothing does.
 	armed atomic.Value
 }
 
@@ -165,7 +165,7 @@ func (c *chaos) end() {
 
 	for _, a := range c.asked {
 		require.True(c, a.times == 1 && !a.withdrawn || a.times == 0 && a.withdrawn,
-			"%s: answered %d times, withdrawn: %t", a.app, a.times, a.withdrawn)
+			"%s: %d results, withdrawn: %t", a.app, a.times, a.withdrawn)
 	}
 }
 

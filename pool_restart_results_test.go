@@ -55,7 +55,7 @@ func TestRestartOfAnApplicationWithoutProcessesReturns(t *testing.T) {
 			synctest.Wait()
 			require.NoError(f, <-f.begin(passenger.RestartOptions{Method: method}))
 			require.EqualValues(f, 1, f.group("a").Generation)
-			require.Equal(f, 1, f.factory.Spawns(), "nobody needs a process")
+			require.Equal(f, 1, f.factory.Spawns(), "no request needs a process")
 
 			o := options("a")
 			o.MinProcesses = 1

@@ -121,7 +121,7 @@ func TestRestartLeavesWhatIsDetached(t *testing.T) {
 func TestInspectAppsShowsNoOthers(t *testing.T) {
 	inBubble(t, 1, spawnertest.Script{}, func(f *fixture) {
 		busy := f.get(options("a"))
-		waiting := []*answer{f.ask(namesake()), f.ask(namesake()), f.ask(options("b"))}
+		waiting := []*asyncGet{f.ask(namesake()), f.ask(namesake()), f.ask(options("b"))}
 		require.Len(f, f.Inspect().WaitingForCapacity, 3)
 		key := f.byRoot("/apps/a").APIKey
 		s := f.InspectApps([]string{key, "another", ""})

@@ -76,9 +76,9 @@ func (f *fixture) get(o *passenger.Options) *passenger.Session {
 	return s
 }
 
-// ask is a get whose answer comes later.
-func (f *fixture) ask(o *passenger.Options) *answer {
-	a := &answer{}
+// ask is a get whose result comes later.
+func (f *fixture) ask(o *passenger.Options) *asyncGet {
+	a := &asyncGet{}
 	a.stop = f.AsyncGet(o, func(s *passenger.Session, err error) {
 		a.session, a.err = s, err
 		a.times++
@@ -87,7 +87,7 @@ func (f *fixture) ask(o *passenger.Options) *answer {
 	return a
 }
 
-type answer struct {
+type asyncGet struct {
 	session *passenger.Session
 	err     error
 	times   int
@@ -146,7 +146,7 @@ func TestCallbackMayUseThePool(t *testing.T) {
 		require.Equal(f, []string{"outer"}, order)
 
 		a := f.ask(options("a"))
-		require.Equal(f, 1, a.times, "an idle process answers at once")
+		require.Equal(f, 1, a.times, "an idle process serves at once")
 		require.False(f, a.stop())
 		a.session.Close(passenger.KeepAlive)
 	})
@@ -220,23 +220,23 @@ func TestSeveralSocketsShareTheLoad(t *testing.T) {
 
 func TestSpawnsUntilEachHasAProcess(t *testing.T) {
 	inBubble(t, 3, spawnertest.Script{SpawnDelay: time.Second}, func(f *fixture) {
-		answers := make([]*answer, 5)
-		for i := range answers {
-			answers[i] = f.ask(options("a"))
+		gets := make([]*asyncGet, 5)
+		for i := range gets {
+			gets[i] = f.ask(options("a"))
 		}
 
 		for spawned := range 3 {
 			require.Equal(f, 1, f.group("a").Spawning)
 			time.Sleep(time.Second)
 			synctest.Wait()
-			require.Equal(f, 1, answers[spawned].times)
+			require.Equal(f, 1, gets[spawned].times)
 			require.Equal(f, 5-spawned-1, f.group("a").QueueLength)
 		}
 
 		require.Zero(f, f.group("a").Spawning, "the pool is full")
-		answers[1].session.Close(passenger.KeepAlive)
-		require.Equal(f, 1001, answers[3].session.PID(), "first come, first served")
-		require.Zero(f, answers[4].times)
+		gets[1].session.Close(passenger.KeepAlive)
+		require.Equal(f, 1001, gets[3].session.PID(), "first come, first served")
+		require.Zero(f, gets[4].times)
 	})
 }
 
@@ -387,7 +387,7 @@ func TestConnectFailureDetaches(t *testing.T) {
 		require.ErrorIs(f, err, errRefused)
 		require.Equal(f, 1000, failed.PID)
 		other := f.get(options("a"))
-		require.Equal(f, 1001, other.PID(), "the process that does not answer is out of the pool")
+		require.Equal(f, 1001, other.PID(), "the process that does not respond is out of the pool")
 		_, err = other.Connect(f.Context())
 		require.NoError(f, err)
 		require.Equal(f, 2, f.factory.Live(), "it stays until its session is closed")

@@ -14,15 +14,15 @@ import (
 type processState uint8
 
 const (
-	// stateNew: on no list yet.
+	// stateNew means that it is on no list yet.
 	stateNew processState = iota
-	// stateEnabled: gets requests.
+	// stateEnabled means that it gets requests.
 	stateEnabled
-	// stateDisabling: gets no requests, unless no process is enabled, and has sessions left.
+	// stateDisabling means that it gets no requests, unless no process is enabled, and has sessions left.
 	stateDisabling
-	// stateDisabled: gets no requests and has no sessions, but one for out-of-band work.
+	// stateDisabled means that it gets no requests and has no sessions, but one for out-of-band work.
 	stateDisabled
-	// stateDetached: has left the pool, and ends when its last session does.
+	// stateDetached means that it has left the pool, and ends when its last session does.
 	stateDetached
 )
 

@@ -54,7 +54,7 @@ func TestReleaseDirsFollowTheProcessesThatServe(t *testing.T) {
 		d.use("2")
 		require.Equal(f, []string{d.release("1")}, dirs().Serving, "the link alone changes nothing")
 
-		// An old process that still answers keeps its release among those that serve.
+		// An old process that still serves keeps its release among those that serve.
 		s := f.get(o)
 		restarted := f.begin(passenger.RestartOptions{})
 		time.Sleep(time.Second)

@@ -215,7 +215,7 @@ func (s *Session) Report(err error) {
 	s.process.group.pool.update(func(fx *effects) { s.process.requestFailed(fx, err) })
 }
 
-// MarkLong says that the session may last for as long as the client wants, as a WebSocket or a
+// MarkLong notes that the session may last for as long as the client wants, as a WebSocket or a
 // stream of events: see ProcessSnapshot.LongSessions.
 func (s *Session) MarkLong() {
 	s.process.group.pool.update(func(*effects) {

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// Abandon ends the session of a request that has been sent and whose response nobody wants any
+// Abandon ends the session of a request that has been sent and whose response is not wanted any
 // more. A process that takes a limited number of requests is likely to work on it still, and another
-// request would wait behind it: the process is told by the end of one direction of the connection,
+// request would wait behind it: the process learns it from the end of one direction of the connection,
 // and keeps the session's place until it responds, closes the connection or is detached.
-// Options.MaxRequestTime goes on. In all other cases Abandon is Close with Discard.
+// Options.MaxRequestTime still counts. In all other cases Abandon is Close with Discard.
 //
 // It returns at once. over is called once, when the place is given up, with whether the process
 // has kept it without responding; it may be nil. No other method may be called any more, but Close, which gives up
@@ -68,8 +68,8 @@ func (s *Session) awaitProcess() {
 	s.Close(Discard)
 }
 
-// closeAbandoned gives up the places of abandoned sessions, at the end of the process. What an incident is recorded of
-// goes on meanwhile: see endRecording.
+// closeAbandoned gives up the places of abandoned sessions, at the end of the process. A process that an incident is
+// recorded of keeps them meanwhile: see endRecording.
 func (pr *process) closeAbandoned(fx *effects) {
 	if pr.recording {
 		return

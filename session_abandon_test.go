@@ -17,7 +17,7 @@ import (
 
 // worker is an application whose process works on a request until the test says how that ends.
 type worker struct {
-	// told is sent to when the process sees that nobody waits for it any more.
+	// told is sent to when the process sees that no client waits for it any more.
 	told chan struct{}
 	// end is what the process does then: it responds with this, or closes the connection.
 	end chan string

@@ -31,12 +31,12 @@ func TestEndOf(t *testing.T) {
 		err  error
 		want error
 	}{
-		"it has ended":             {ended, errors.New("refused"), context.Canceled},
-		"its deadline is over":     {lateContext{t.Context(), past}, timeout, context.DeadlineExceeded},
-		"package net says so":      {lateContext{t.Context(), past}, unasked, context.DeadlineExceeded},
-		"another reason":           {lateContext{t.Context(), past}, errors.New("refused"), nil},
-		"somebody else's deadline": {lateContext{t.Context(), future}, timeout, nil},
-		"without a deadline":       {t.Context(), timeout, nil},
+		"it has ended":         {ended, errors.New("refused"), context.Canceled},
+		"its deadline is over": {lateContext{t.Context(), past}, timeout, context.DeadlineExceeded},
+		"package net says so":  {lateContext{t.Context(), past}, unasked, context.DeadlineExceeded},
+		"another reason":       {lateContext{t.Context(), past}, errors.New("refused"), nil},
+		"another deadline":     {lateContext{t.Context(), future}, timeout, nil},
+		"without a deadline":   {t.Context(), timeout, nil},
 	} {
 		t.Run(name, func(t *testing.T) { require.Equal(t, test.want, endOf(test.ctx, test.err)) })
 	}

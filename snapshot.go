@@ -92,7 +92,7 @@ type ProcessSnapshot struct {
 	GUPID    string       `json:"gupid"`
 	StickyID uint32       `json:"stickyId"`
 	State    ProcessState `json:"state"`
-	// Stopping reports whether it was told to end, Exited whether it has.
+	// Stopping reports whether it was asked to end, Exited whether it has.
 	Stopping bool `json:"stopping"`
 	Exited   bool `json:"exited"`
 	// Generation is that of the group when it was started.

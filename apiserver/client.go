@@ -16,8 +16,8 @@ import (
 	"github.com/gopassenger/passenger/status"
 )
 
-// DefaultMaxAnswer is the default of Client.MaxAnswer.
-const DefaultMaxAnswer = 64 << 20
+// DefaultMaxResponse is the default of Client.MaxResponse.
+const DefaultMaxResponse = 64 << 20
 
 // Client calls the API on a Unix socket. It keeps no connections, and is safe
 // for concurrent use.
@@ -33,12 +33,12 @@ type Client struct {
 	// Name and Password are an account's, or "api" and an application's API
 	// key; without a Name, the server goes by the user of this program.
 	Name, Password string
-	// MaxAnswer limits a response, in bytes; zero means DefaultMaxAnswer.
-	MaxAnswer int64
+	// MaxResponse limits a response, in bytes; zero means DefaultMaxResponse.
+	MaxResponse int64
 }
 
-// Answer is a response of the server, whatever its status.
-type Answer struct {
+// Response is a response of the server, whatever its status.
+type Response struct {
 	Status int
 	Header http.Header
 	Body   []byte
@@ -47,7 +47,7 @@ type Answer struct {
 // Do makes a call and returns the response, which is no error whatever its
 // status. Path has a slash at its beginning, and may have a query. A body, which
 // may be nil, is JSON.
-func (c *Client) Do(ctx context.Context, method, path string, body []byte) (*Answer, error) {
+func (c *Client) Do(ctx context.Context, method, path string, body []byte) (*Response, error) {
 	target, err := url.ParseRequestURI(path)
 	if err != nil || !strings.HasPrefix(path, "/") {
 		return nil, fmt.Errorf("%q is no path of the admin API: it has to begin with a slash", path)
@@ -73,22 +73,22 @@ func (c *Client) Do(ctx context.Context, method, path string, body []byte) (*Ans
 	}
 
 	defer func() { _ = resp.Body.Close() }() // it is read or given up
-	limit := c.MaxAnswer
+	limit := c.MaxResponse
 	if limit == 0 {
-		limit = DefaultMaxAnswer
+		limit = DefaultMaxResponse
 	}
 
 	// With one byte more, a response that is too long differs from one that just fits.
-	answer, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
+	content, err := io.ReadAll(io.LimitReader(resp.Body, limit+1))
 	if err != nil {
-		return nil, fmt.Errorf("the answer of the admin API at %s breaks off: %w", c.Socket, err)
+		return nil, fmt.Errorf("the response of the admin API at %s breaks off: %w", c.Socket, err)
 	}
 
-	if int64(len(answer)) > limit {
-		return nil, fmt.Errorf("the answer of the admin API at %s has more than %d bytes", c.Socket, limit)
+	if int64(len(content)) > limit {
+		return nil, fmt.Errorf("the response of the admin API at %s has more than %d bytes", c.Socket, limit)
 	}
 
-	return &Answer{Status: resp.StatusCode, Header: resp.Header, Body: answer}, nil
+	return &Response{Status: resp.StatusCode, Header: resp.Header, Body: content}, nil
 }
 
 func (c *Client) transport() http.RoundTripper {
@@ -140,12 +140,12 @@ func (c *Client) Get(ctx context.Context, path string) ([]byte, error) {
 	return c.Call(ctx, http.MethodGet, path, nil)
 }
 
-// Post sends a value as JSON; nil: no body.
+// Post sends a value as JSON; nil means no body.
 func (c *Client) Post(ctx context.Context, path string, value any) ([]byte, error) {
 	return c.send(ctx, http.MethodPost, path, value)
 }
 
-// Put sends a value as JSON; nil: no body.
+// Put sends a value as JSON; nil means no body.
 func (c *Client) Put(ctx context.Context, path string, value any) ([]byte, error) {
 	return c.send(ctx, http.MethodPut, path, value)
 }
@@ -174,7 +174,7 @@ func (c *Client) Pool(ctx context.Context) (*passenger.Snapshot, error) {
 
 	s := &passenger.Snapshot{}
 	if err := json.Unmarshal(body, s); err != nil {
-		return nil, fmt.Errorf("the admin API at %s answers something else than a pool: %w", c.Socket, err)
+		return nil, fmt.Errorf("the admin API at %s responds with something else than a pool: %w", c.Socket, err)
 	}
 
 	return s, nil
@@ -182,7 +182,7 @@ func (c *Client) Pool(ctx context.Context) (*passenger.Snapshot, error) {
 
 // RestartOptions say how Client.Restart restarts.
 type RestartOptions struct {
-	// Method is "blocking" or "rolling"; empty: what the application is
+	// Method is "blocking" or "rolling"; empty means what the application is
 	// configured for.
 	Method string
 	// Wait lets it wait for the new processes, whose failure is an error then.
@@ -258,7 +258,7 @@ func (c *Client) report(ctx context.Context, path string, order map[string]any, 
 
 	var fields map[string]any
 	if err := json.Unmarshal(body, &fields); err != nil {
-		return false, fmt.Errorf("the admin API at %s answers something else than JSON: %w", c.Socket, err)
+		return false, fmt.Errorf("the admin API at %s responds with something else than JSON: %w", c.Socket, err)
 	}
 
 	done, ok := fields[field].(bool)

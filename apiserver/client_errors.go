@@ -8,11 +8,11 @@ import (
 	"unicode"
 )
 
-// UnauthorizedError says that the server did not take the caller for a user
+// UnauthorizedError means that the server did not take the caller for a user
 // who may do this.
 type UnauthorizedError struct {
 	Socket string
-	// PoolEmpty: there are no applications whose owner one could be.
+	// PoolEmpty reports whether there are no applications whose owner one could be.
 	PoolEmpty bool
 }
 
@@ -36,7 +36,7 @@ type StatusError struct {
 	Code, Message string
 }
 
-func newStatusError(method, path string, a *Answer) *StatusError {
+func newStatusError(method, path string, a *Response) *StatusError {
 	e := &StatusError{
 		Method: method,
 		Path:   path,
@@ -62,7 +62,7 @@ func (e *StatusError) Error() string {
 		text += " (" + e.Code + ")"
 	}
 
-	return fmt.Sprintf("the admin API answered %s %s with status %d: %s", e.Method, e.Path, e.Status, oneLine(text))
+	return fmt.Sprintf("the admin API responded to %s %s with status %d: %s", e.Method, e.Path, e.Status, oneLine(text))
 }
 
 // oneLine keeps what a server says from looking like more, or from commanding
@@ -77,7 +77,7 @@ func oneLine(s string) string {
 	}, s)
 }
 
-// UntrustedServerError says that the program that listens on the socket is not one that the
+// UntrustedServerError means that the program that listens on the socket is not one that the
 // password was not sent.
 type UntrustedServerError struct {
 	Socket string

@@ -18,7 +18,7 @@ func checkServer(conn net.Conn, socket string) error {
 
 	info, err := os.Stat(filepath.Dir(socket))
 	if err != nil {
-		return fmt.Errorf("cannot find out whom the socket belongs to: %w", err)
+		return fmt.Errorf("cannot find out which user the socket belongs to: %w", err)
 	}
 
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int64(stat.Uid) == int64(peer.UID) {

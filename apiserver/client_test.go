@@ -62,17 +62,17 @@ func TestClientErrors(t *testing.T) {
 	require.ErrorAs(t, err, &status)
 	require.Equal(t, []any{500, "LOG_FILE_OPEN_ERROR", "full\x1b[2J\nroot"},
 		[]any{status.Status, status.Code, status.Message})
-	require.Equal(t, "the admin API answered POST /reopen_logs.json with status 500: full [2J root "+
+	require.Equal(t, "the admin API responded to POST /reopen_logs.json with status 500: full [2J root "+
 		"(LOG_FILE_OPEN_ERROR)", err.Error())
 	_, err = c.Restart(t.Context(), "shop", apiserver.RestartOptions{Method: "gentle"})
 	require.ErrorAs(t, err, &status)
 	require.Equal(t, 400, status.Status)
 
-	_, err = (&apiserver.Client{Socket: h.socket, MaxAnswer: 10}).Get(t.Context(), "/pool.txt")
+	_, err = (&apiserver.Client{Socket: h.socket, MaxResponse: 10}).Get(t.Context(), "/pool.txt")
 	require.ErrorContains(t, err, "more than 10 bytes")
-	_, err = (&apiserver.Client{Socket: h.socket, MaxAnswer: 15}).Get(t.Context(), "/ping.json")
+	_, err = (&apiserver.Client{Socket: h.socket, MaxResponse: 15}).Get(t.Context(), "/ping.json")
 	require.ErrorContains(t, err, "more than 15 bytes")
-	_, err = (&apiserver.Client{Socket: h.socket, MaxAnswer: 16}).Get(t.Context(), "/ping.json")
+	_, err = (&apiserver.Client{Socket: h.socket, MaxResponse: 16}).Get(t.Context(), "/ping.json")
 	require.NoError(t, err)
 
 	for _, path := range []string{"", "pool.txt", "http://evil/pool.txt", "/%zz", "*", "/a b"} {
@@ -93,8 +93,8 @@ func TestClientErrors(t *testing.T) {
 	require.ErrorContains(t, err, h.socket)
 }
 
-// answering is a server that says the same to every client.
-func answering(t *testing.T, text string) (socket string) {
+// constantServer is a server that says the same to every client.
+func constantServer(t *testing.T, text string) (socket string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "api") //nolint:usetesting // that of t is too long for sockets
 	require.NoError(t, err)
@@ -139,12 +139,12 @@ func TestClientOfAStrangeServer(t *testing.T) {
 		"HTTP/1.1 401 No\r\nPool-Empty: true\r\nContent-Length: 0\r\n\r\n":          "serves no applications",
 		"HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n":                              "not authorized",
 	} {
-		c := &apiserver.Client{Socket: answering(t, text)}
+		c := &apiserver.Client{Socket: constantServer(t, text)}
 		_, err := c.DetachProcess(t.Context(), 1)
 		require.ErrorContains(t, err, says, "%.60q", text)
 	}
 
-	c := &apiserver.Client{Socket: answering(t, ok+"nothing")}
+	c := &apiserver.Client{Socket: constantServer(t, ok+"nothing")}
 	_, err := c.Pool(t.Context())
 	require.ErrorContains(t, err, "something else than a pool")
 }
@@ -207,6 +207,6 @@ func TestClientSendsNoPasswordToServerOfAnotherUser(t *testing.T) {
 	impostor.begin(request{Network: "unix", Address: socket, Method: "LISTEN"})
 	require.Equal(t, http.StatusContinue, impostor.result().Status)
 	_, err = c.Get(t.Context(), "/pool.txt")
-	require.Error(t, err, "it does not answer")
+	require.Error(t, err, "it does not respond")
 	require.Contains(t, impostor.result().Body, "Authorization: Basic")
 }

@@ -26,7 +26,7 @@ func TestCompanionsAreShown(t *testing.T) {
 	require.Contains(t, h.ask("GET", "/pool.json", "").Body, `"companions":[{"app":"shop","name":"jobs","number":1`)
 	require.Contains(t, h.ask("GET", "/pool.json?form=snapshot", "").Body, `"companions":[{"app":"shop"`)
 
-	a := answerOf(t, h.server.Metrics(), "GET", "/metrics")
+	a := responseOf(t, h.server.Metrics(), "GET", "/metrics")
 	for _, line := range []string{
 		`passenger_companions{app="shop",name="jobs",state="running"} 1`,
 		`passenger_companions{app="shop",name="jobs",state="ended"} 1`,

@@ -37,7 +37,7 @@ func TestAPISurvivesConnectionsThatSendGarbage(t *testing.T) {
 		"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\r\n\r\n",
 		"GET /" + strings.Repeat("a", 200<<10) + " HTTP/1.1\r\nHost: x\r\n\r\n",
 	}
-	var answered atomic.Int32
+	var responses atomic.Int32
 
 	var wg sync.WaitGroup
 	for i := range 20 {
@@ -53,7 +53,7 @@ func TestAPISurvivesConnectionsThatSendGarbage(t *testing.T) {
 				_, _ = io.WriteString(conn, garbage[(i+j)%len(garbage)])
 				resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 				if err == nil {
-					answered.Add(1)
+					responses.Add(1)
 					if resp.StatusCode < 400 || resp.StatusCode >= 506 {
 						t.Errorf("status %d", resp.StatusCode)
 					}
@@ -69,7 +69,7 @@ func TestAPISurvivesConnectionsThatSendGarbage(t *testing.T) {
 	}
 
 	wg.Wait()
-	require.Positive(t, answered.Load())
+	require.Positive(t, responses.Load())
 	require.Empty(t, h.shut)
 }
 
@@ -324,7 +324,7 @@ func BenchmarkStatusOfAThousandGroups(b *testing.B) {
 				require.NoError(b, err)
 
 				for b.Loop() {
-					answerTo(b, s, path, who)
+					responseTo(b, s, path, who)
 				}
 			})
 		}

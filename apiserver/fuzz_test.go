@@ -35,7 +35,7 @@ func newBenchHouse(tb testing.TB, groups int) *passenger.Pool {
 	return pool
 }
 
-func answerTo(tb testing.TB, s *apiserver.Server, path string, who [2]string) *httptest.ResponseRecorder {
+func responseTo(tb testing.TB, s *apiserver.Server, path string, who [2]string) *httptest.ResponseRecorder {
 	tb.Helper()
 	r := httptest.NewRequest(http.MethodGet, path, http.NoBody)
 	r.SetBasicAuth(who[0], who[1])
@@ -45,8 +45,8 @@ func answerTo(tb testing.TB, s *apiserver.Server, path string, who [2]string) *h
 	return w
 }
 
-// FuzzCalls: whatever the credentials and the body are, the answer is one of the
-// API's, and nobody without the right ones is served.
+// FuzzCalls checks that the response is one of the API's, whatever the credentials and the
+// body are, and that no caller without the right ones is served.
 func FuzzCalls(f *testing.F) {
 	pool := newBenchHouse(f, 2)
 	ids := pool.Identities()
@@ -116,7 +116,7 @@ func FuzzCalls(f *testing.F) {
 	})
 }
 
-// knows: the credentials are right, in whatever writing of the same.
+// knows reports whether the credentials are right, however they are written.
 func knows(credentials string, right map[string]bool) bool {
 	r := httptest.NewRequest(http.MethodGet, "/", http.NoBody)
 	r.Header.Set("Authorization", credentials)

@@ -25,7 +25,7 @@ type guesses struct {
 	total int
 }
 
-// allowed says whether the caller's password is to be looked at.
+// allowed reports whether the caller's password is to be looked at.
 func (g *guesses) allowed(caller string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

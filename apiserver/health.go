@@ -59,19 +59,19 @@ func readyBody(err error) (contentType string, body []byte) {
 func Health(ready func() error) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", func(w http.ResponseWriter, _ *http.Request) {
-		writeAnswer(w, http.StatusOK, textType,
+		writeResponse(w, http.StatusOK, textType,
 			[]byte("ok\n"))
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		if ready != nil {
 			if err := ready(); err != nil {
 				contentType, body := readyBody(err)
-				writeAnswer(w, http.StatusServiceUnavailable, contentType, body)
+				writeResponse(w, http.StatusServiceUnavailable, contentType, body)
 				return
 			}
 		}
 
-		writeAnswer(w, http.StatusOK, textType, []byte("ok\n"))
+		writeResponse(w, http.StatusOK, textType, []byte("ok\n"))
 	})
 
 	return mux

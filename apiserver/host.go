@@ -10,7 +10,7 @@ import (
 // it means nothing.
 type hostAdder struct {
 	in io.Reader
-	// head is what was read and not passed on yet; ready: it may be.
+	// head is what was read and not passed on yet; ready reports whether it may be.
 	head  []byte
 	ready bool
 	err   error

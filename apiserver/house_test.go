@@ -88,7 +88,7 @@ type house struct {
 	socket  string
 	log     logged.Buffer
 	// done are the calls of the configuration's functions but Shutdown, which
-	// comes after its answer and fills shut.
+	// comes after its response and fills shut.
 	mu   sync.Mutex
 	done []string
 	shut chan struct{}

@@ -37,12 +37,12 @@ func metricsHandler(cfg *Config, names *metrics.Apps) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
-			writeAnswer(w, http.StatusMethodNotAllowed, textType, []byte("this path takes GET, HEAD\n"))
+			writeResponse(w, http.StatusMethodNotAllowed, textType, []byte("this path takes GET, HEAD\n"))
 			return
 		}
 
 		contentType, body := metricsOf(cfg, names, r.Header)
-		writeAnswer(w, http.StatusOK, contentType, body)
+		writeResponse(w, http.StatusOK, contentType, body)
 	})
 }
 

@@ -57,7 +57,7 @@ func TestDocumentHasAllMetrics(t *testing.T) {
 		})
 		h.start(app("blog", "blog", bob))
 
-		text := answerOf(t, h.server.Metrics(), "GET", "/").Body
+		text := responseOf(t, h.server.Metrics(), "GET", "/").Body
 		families, err := parseMetrics(text)
 		require.NoError(t, err)
 

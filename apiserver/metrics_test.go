@@ -24,9 +24,9 @@ import (
 	"github.com/gopassenger/passenger/metrics"
 )
 
-var update = flag.Bool("update", false, "write the files testdata/*.golden anew")
+var update = flag.Bool("update", false, "write the files testdata/*.golden again")
 
-func answerOf(t *testing.T, h http.Handler, method, path string) reply {
+func responseOf(t *testing.T, h http.Handler, method, path string) reply {
 	t.Helper()
 	w := httptest.NewRecorder()
 	h.ServeHTTP(w, httptest.NewRequest(method, path, http.NoBody))
@@ -166,7 +166,7 @@ func testMetrics(t *testing.T) {
 			{AppName: "of several\nlines\xff", Begun: 3},
 		}
 	}
-	a := answerOf(t, apiserver.Metrics(h.pool, stats), "GET", "/anything")
+	a := responseOf(t, apiserver.Metrics(h.pool, stats), "GET", "/anything")
 	require.Equal(t, 200, a.Status)
 	require.Equal(t, "text/plain; version=0.0.4; charset=utf-8", a.Header.Get("Content-Type"))
 
@@ -212,10 +212,10 @@ func testMetrics(t *testing.T) {
 	is(1, "passenger_app_requests_total", `app="of several\nlines"`)
 	require.NotContains(t, a.Body, "1000", "no label is a pid")
 
-	families, err = parseMetrics(answerOf(t, apiserver.Metrics(h.pool, nil), "HEAD", "/").Body)
+	families, err = parseMetrics(responseOf(t, apiserver.Metrics(h.pool, nil), "HEAD", "/").Body)
 	require.NoError(t, err)
 	require.NotContains(t, families, "passenger_app_requests_total")
-	require.Equal(t, 405, answerOf(t, apiserver.Metrics(h.pool, nil), "POST", "/").Status)
+	require.Equal(t, 405, responseOf(t, apiserver.Metrics(h.pool, nil), "POST", "/").Status)
 }
 
 // durations is a histogram of requests.
@@ -235,7 +235,7 @@ func TestMetricsOfTheServer(t *testing.T) {
 			return []apiserver.Backlog{{Listener: "http", Waiting: 3}, {Listener: "https"}}
 		}
 	})
-	families, err := parseMetrics(answerOf(t, h.server.Metrics(), "GET", "/").Body)
+	families, err := parseMetrics(responseOf(t, h.server.Metrics(), "GET", "/").Body)
 	require.NoError(t, err)
 	require.Len(t, families, 6)
 	require.Equal(t, map[string]float64{"": 1700000000.5}, families["process_start_time_seconds"].samples)
@@ -276,7 +276,7 @@ func TestOnlyClientsThatAskGetProtobuf(t *testing.T) {
 
 func TestMetricsOfAnEmptyPool(t *testing.T) {
 	h := newHouse(t)
-	families, err := parseMetrics(answerOf(t, apiserver.Metrics(h.pool, nil), "GET", "/").Body)
+	families, err := parseMetrics(responseOf(t, apiserver.Metrics(h.pool, nil), "GET", "/").Body)
 	require.NoError(t, err)
 	require.Len(t, families, 4)
 }

@@ -40,9 +40,9 @@ func PeerOf(ctx context.Context) (peer Peer, known bool) {
 	return peer, known
 }
 
-// nobody is the peer of a Unix socket whose credentials the kernel does not tell. It is
+// unknown is the peer of a Unix socket whose credentials the kernel does not tell. It is
 // a peer nevertheless, and not one that AllowAnyone is about.
-var nobody = Peer{UID: -1, GID: -1}
+var unknown = Peer{UID: -1, GID: -1}
 
 func peerOf(conn net.Conn) (peer Peer, known bool) {
 	switch c := conn.(type) {
@@ -51,7 +51,7 @@ func peerOf(conn net.Conn) (peer Peer, known bool) {
 	case *net.UnixConn:
 		cred, known, err := peercred.Of(c)
 		if err != nil {
-			return nobody, true
+			return unknown, true
 		}
 
 		return Peer(cred), known

@@ -12,9 +12,9 @@ import (
 	"github.com/gopassenger/passenger/apiserver"
 )
 
-// A peer of a Unix socket of whom the kernel says nothing is not one of those on TCP whom
+// A peer of a Unix socket whose credentials the kernel does not tell is not one of those on TCP that
 // AllowAnyone is about.
-func TestPeerWhoseCredentialsCannotBeReadIsNobody(t *testing.T) {
+func TestPeerWhoseCredentialsCannotBeReadIsUnknown(t *testing.T) {
 	l, err := net.Listen("unix", filepath.Join(t.TempDir(), "s"))
 	require.NoError(t, err)
 	defer l.Close()

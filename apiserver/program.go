@@ -60,7 +60,7 @@ func (c *call) shutdown() {
 
 	c.w.Header().Set("Connection", "close")
 	c.ok()
-	_ = http.NewResponseController(c.w).Flush() // the answer is written at the latest when the call ends
+	_ = http.NewResponseController(c.w).Flush() // the response is written at the latest when the call ends
 	c.cfg.Shutdown()
 }
 

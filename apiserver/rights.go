@@ -29,7 +29,7 @@ type rights struct {
 	apps []string
 	// account is whose password was right, if that is why.
 	account string
-	// wait: the password was not looked at, as there were too many wrong ones.
+	// wait reports whether the password was not looked at, as there were too many wrong ones.
 	wait bool
 }
 

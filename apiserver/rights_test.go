@@ -22,7 +22,7 @@ import (
 type who uint16
 
 const (
-	nobody who = 1 << iota
+	anonymous who = 1 << iota
 	wrong
 	wrongKey
 	swapped // an account with another's password
@@ -56,8 +56,8 @@ func (h *house) credentials() [][2]string {
 	}
 }
 
-// routesOfCore are all routes, with who is answered with which status; the
-// others are not authorized.
+// routesOfCore are all routes, with who gets which status; the others are
+// not authorized.
 var routesOfCore = []struct {
 	method, path, body string
 	allowed            who
@@ -179,7 +179,7 @@ func TestPeersRights(t *testing.T) {
 	}
 }
 
-// requireSees checks which directories' applications an answer tells of.
+// requireSees checks which directories' applications a response tells of.
 func requireSees(t *testing.T, body string, sees ...string) {
 	t.Helper()
 

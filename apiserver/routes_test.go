@@ -410,12 +410,12 @@ func TestHealth(t *testing.T) {
 			}}
 		}, "/readyz", 503, `{"reason":"applications do not serve","applications":[{"name":"a","root":"/a","reason":"it exited","error_id":"0123abcd"}]}` + "\n"},
 	} {
-		a := answerOf(t, apiserver.Health(test.ready), "GET", test.path)
+		a := responseOf(t, apiserver.Health(test.ready), "GET", test.path)
 		require.Equal(t, test.status, a.Status)
 		require.Equal(t, test.body, a.Body)
 		require.Equal(t, "no-cache, no-store, must-revalidate", a.Header.Get("Cache-Control"))
 	}
 
-	require.Equal(t, 405, answerOf(t, apiserver.Health(nil), "POST", "/livez").Status)
-	require.Equal(t, 404, answerOf(t, apiserver.Health(nil), "GET", "/metrics").Status)
+	require.Equal(t, 405, responseOf(t, apiserver.Health(nil), "POST", "/livez").Status)
+	require.Equal(t, 404, responseOf(t, apiserver.Health(nil), "GET", "/metrics").Status)
 }

@@ -121,9 +121,9 @@ func TestServeEnds(t *testing.T) {
 		resp, err := http.ReadResponse(bufio.NewReader(waiting), nil)
 		require.NoError(v, err)
 		require.Equal(v, http.StatusInternalServerError, resp.StatusCode)
-		answer, err := io.ReadAll(resp.Body)
+		got, err := io.ReadAll(resp.Body)
 		require.NoError(v, err)
-		require.Contains(v, string(answer), "context canceled")
+		require.Contains(v, string(got), "context canceled")
 		require.NoError(v, waiting.Close())
 		require.NoError(v, <-v.result)
 
@@ -164,7 +164,7 @@ func TestServeEndsWithoutLosingCalls(t *testing.T) {
 	}
 }
 
-func TestARestartIsAnsweredWhenItBegins(t *testing.T) {
+func TestARestartRespondsWhenItBegins(t *testing.T) {
 	inVirtualTime(t, func(v *virtual) {
 		v.start(app("shop", "shop", alice))
 		v.factory.Change(func(s *spawnertest.Script) { s.SpawnDelay = time.Hour })

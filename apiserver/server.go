@@ -45,12 +45,12 @@ type Config struct {
 	// so; without it such a call could come from no one. Use it
 	// only behind something that knows its users.
 	AllowAnyone bool
-	// Requests returns what GET /server.json shows, as JSON; nil: no requests.
+	// Requests returns what GET /server.json shows, as JSON; nil means no requests.
 	Requests func() any
 	// RequestFigures returns what GET /metrics tells of requests, for each handler; nil means that it tells nothing.
 	RequestFigures func() []metrics.Requests
 	// Figures returns what GET /figures.json shows: the history of the application of this name, or
-	// of all for an empty name, with at most the newest points of each; nil: no history.
+	// of all for an empty name, with at most the newest points of each; nil means no history.
 	Figures func(app string, points int) []status.Figures
 	// NativeHistograms adds Prometheus's native histograms, with finer buckets, to
 	// the classic ones for clients that accept the protobuf format, which alone has
@@ -58,31 +58,31 @@ type Config struct {
 	NativeHistograms bool
 	// Started is when the program started; the zero value leaves it out of the metrics.
 	Started time.Time
-	// Backlogs returns how many connections wait in the kernel; nil: unknown.
+	// Backlogs returns how many connections wait in the kernel; nil means that it is unknown.
 	Backlogs func() []Backlog
-	// Companions returns what runs beside the applications; nil: nothing.
+	// Companions returns what runs beside the applications; nil means nothing.
 	Companions func() []status.Companion
-	// Incidents are what was recorded; nil: nothing.
+	// Incidents are what was recorded; nil means nothing.
 	Incidents Incidents
 	// DisconnectClient cuts the request of this id, which Requests shows, and
 	// reports whether there is one.
 	DisconnectClient func(id string) bool
 	// Settings returns the effective settings by their names, without
-	// secrets; nil: none.
+	// secrets; nil means none.
 	Settings func() map[string]any
 	// ChangeSettings changes some. An error says which are wrong and is shown
 	// to who asked; nothing should have changed then.
 	ChangeSettings func(changes map[string]json.RawMessage) error
-	// FreeMemory releases what can be made again; nil: debug.FreeOSMemory.
+	// FreeMemory releases what can be made again; nil means debug.FreeOSMemory.
 	FreeMemory func()
 	// Shutdown makes the program end, as SIGTERM does. It is called when the
 	// response is written, and must not wait for the API's server to end.
 	Shutdown func()
 	// ReopenLogs opens the log files again by their names.
 	ReopenLogs func() error
-	// Ready returns why the program is not ready to serve; nil: it is always.
+	// Ready returns why the program is not ready to serve; nil means that it always is.
 	Ready func() error
-	// Program and Version are what GET /info.json shows; empty:
+	// Program and Version are what GET /info.json shows; empty means
 	// "gopassenger core" and passenger.Version.
 	Program, Version string
 	// Logger gets each order with its caller, and wrong passwords. The zero

@@ -40,7 +40,7 @@ func (c *call) changeSettings() {
 
 func (c *call) readSettings() {
 	if c.reload == nil {
-		c.missing("read its configuration anew")
+		c.missing("read its configuration again")
 		return
 	}
 
@@ -56,7 +56,7 @@ func (c *call) readSettings() {
 // codes.
 func (c *call) reopenLogs() {
 	if c.cfg.ReopenLogs == nil {
-		c.fail(http.StatusInternalServerError, "NO_LOG_FILE", "there is no log file to open anew")
+		c.fail(http.StatusInternalServerError, "NO_LOG_FILE", "there is no log file to open again")
 		return
 	}
 

@@ -15,7 +15,7 @@ import (
 type WatchdogConfig struct {
 	Accounts    []Account
 	AllowAnyone bool
-	// Status returns what GET /status.txt shows; nil: program, version and
+	// Status returns what GET /status.txt shows; nil means program, version and
 	// pid.
 	Status         func() string
 	Settings       func() map[string]any
@@ -23,7 +23,7 @@ type WatchdogConfig struct {
 	Shutdown       func()
 	ReopenLogs     func() error
 	// Reload reads the configuration again; an error says why it is refused and is
-	// shown to who asked. nil: it cannot.
+	// shown to who asked. nil means that it cannot.
 	Reload func(ctx context.Context) error
 	// Program is "gopassenger watchdog" if empty.
 	Program, Version string

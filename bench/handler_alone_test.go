@@ -46,7 +46,7 @@ func BenchmarkHandlerAlone(b *testing.B) {
 			}
 
 			if w.status != http.StatusOK || w.written != len(cannedBody) {
-				b.Fatalf("answered with %d and %d bytes", w.status, w.written)
+				b.Fatalf("the response has status %d and %d bytes", w.status, w.written)
 			}
 		})
 	}
@@ -54,8 +54,8 @@ func BenchmarkHandlerAlone(b *testing.B) {
 
 const cannedBody = "Hello, world!\n"
 
-// cannedAnswer is what Node.js says.
-const cannedAnswer = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 14\r\n" +
+// cannedResponse is what Node.js says.
+const cannedResponse = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 14\r\n" +
 	"Date: Tue, 24 Nov 2026 12:00:00 GMT\r\nConnection: keep-alive\r\nKeep-Alive: timeout=5\r\n\r\n" + cannedBody
 
 type blankWriter struct {
@@ -71,21 +71,21 @@ func (w *blankWriter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// cannedConn answers whatever is written.
-type cannedConn struct{ answer string }
+// cannedConn responds to whatever is written.
+type cannedConn struct{ response string }
 
 func (c *cannedConn) Write(p []byte) (int, error) {
-	c.answer = cannedAnswer
+	c.response = cannedResponse
 	return len(p), nil
 }
 
 func (c *cannedConn) Read(p []byte) (int, error) {
-	if c.answer == "" {
+	if c.response == "" {
 		return 0, io.EOF
 	}
 
-	n := copy(p, c.answer)
-	c.answer = c.answer[n:]
+	n := copy(p, c.response)
+	c.response = c.response[n:]
 
 	return n, nil
 }

@@ -175,7 +175,7 @@ func (c *client) get() error {
 		case err != nil:
 			return err
 		case first && string(line) != "HTTP/1.1 200 OK\r\n":
-			return fmt.Errorf("answered with %q", line)
+			return fmt.Errorf("the response is %q", line)
 		case len(line) > 16 && string(line[:16]) == "Content-Length: ":
 			if _, err := fmt.Sscan(string(line[16:]), &length); err != nil {
 				return err

@@ -36,7 +36,8 @@ type Request struct {
 }
 
 // Accept reads the next request up to its body. io.EOF means that the server sends no more, because it has closed the
-// connection or because it did not ask to keep it. Questions and requests that cannot be served are answered meanwhile.
+// connection or because it did not ask to keep it. Accept itself responds to management records and to requests that
+// cannot be served.
 func (c *Conn) Accept() (*Request, error) {
 	if err := c.finishLast(); err != nil {
 		return nil, err
@@ -152,7 +153,7 @@ func (c *Conn) readParams(id uint16) (block []byte, err error) {
 	}
 }
 
-// readRecordOf reads the header of the next record of a request, and answers others.
+// readRecordOf reads the header of the next record of a request, and responds to others.
 func (c *Conn) readRecordOf(id uint16) (header, error) {
 	for {
 		h, err := c.readHeader()
@@ -178,7 +179,7 @@ func (c *Conn) readRecordOf(id uint16) (header, error) {
 	}
 }
 
-// reply answers a management record, section 4.
+// reply responds to a management record, section 4.
 func (c *Conn) reply(h *header) error {
 	if h.kind != typeGetValues {
 		if err := c.skip(h.size()); err != nil {

@@ -183,9 +183,9 @@ func TestBothSidesUnderstandEachOther(t *testing.T) {
 
 	var reader fcgiproto.Reader
 	reader.Reset(&app.out, nil)
-	answer, err := readAll(&reader)
+	content, err := readAll(&reader)
 	require.NoError(t, err)
-	require.Equal(t, string(body), answer)
+	require.Equal(t, string(body), content)
 	require.Zero(t, reader.AppStatus())
 }
 

@@ -265,7 +265,7 @@ func (a *account) giveBack(part int, n int64) {
 	a.parts[part].used.Add(-n)
 }
 
-// wait says that the exchange waits for its client, until proceed.
+// wait notes that the exchange waits for its client, until proceed.
 func (a *account) wait(writing bool) {
 	if a.budget == nil {
 		return
@@ -276,7 +276,7 @@ func (a *account) wait(writing bool) {
 	a.since, a.writing, a.left = time.Now(), writing, -1
 }
 
-// proceed says that the exchange does not wait any more, and reports whether its buffers were dropped meanwhile.
+// proceed notes that the exchange does not wait any more, and reports whether its buffers were dropped meanwhile.
 func (a *account) proceed() (dropped bool) {
 	if a.budget == nil {
 		return false

@@ -27,7 +27,7 @@ func TestFreeSpaceIsReadOnlyNowAndThen(t *testing.T) {
 }
 
 // The first requests of a server may come together.
-func TestManyTakeOfABudgetThatNobodyHasUsed(t *testing.T) {
+func TestManyTakeOfABudgetThatIsUnused(t *testing.T) {
 	dir := t.TempDir()
 	for range 100 {
 		b := newBufferBudget()

@@ -134,7 +134,7 @@ func (c *client) write(piece []byte) error {
 	return nil
 }
 
-// writeUntimed writes a short body, with HTTP/1 without a time limit of ours. A client that has gone cannot be told.
+// writeUntimed writes a short body, with HTTP/1 without a time limit of ours. A client that has gone cannot get it.
 func (c *client) writeUntimed(body []byte) {
 	c.limitEnd()
 	n, _ := c.w.Write(body)
@@ -255,10 +255,10 @@ func (c *client) abort(err error) {
 }
 
 // allowEarlyResponse keeps net/http from reading the rest of the body before it writes a response. Other writers, which
-// cannot be told, do not do that.
+// have no such switch, do not do that.
 func (c *client) allowEarlyResponse() { _ = c.control().EnableFullDuplex() }
 
-// abandonBody lets an error be told although the client may still be sending its request: net/http would wait for the
+// abandonBody lets an error be sent although the client may still be sending its request: net/http would wait for the
 // rest before the response, and after it.
 func (c *client) abandonBody() {
 	c.allowEarlyResponse()

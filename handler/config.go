@@ -114,7 +114,7 @@ type Config struct {
 	// VaryTurbocacheByCookie is the name of a cookie that cached responses vary by.
 	VaryTurbocacheByCookie string
 
-	// ErrorDetails says whether an error's page shows what is known of it; for a spawn error that is output, paths,
+	// ErrorDetails decides whether an error's page shows what is known of it; for a spawn error that is output, paths,
 	// commands, environment variables, with what looks secret hidden. See docs/error-pages.md.
 	ErrorDetails ErrorDetails
 	// ErrorPage is an HTML document for clients that accept HTML, instead of the handler's page without details, for
@@ -144,7 +144,7 @@ type Config struct {
 // UnlimitedGroupSuffix follows the group's name of the processes for Config.UnlimitedConcurrencyPaths.
 const UnlimitedGroupSuffix = " (unlimited concurrency)"
 
-// ErrorDetails says whether clients see what is known of an error.
+// ErrorDetails decides whether clients see what is known of an error.
 type ErrorDetails uint8
 
 // The choices.

@@ -19,7 +19,7 @@ import (
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
-// forged is what a client says that only a proxy may.
+// forged are fields that only a proxy may set, as a client sends them.
 var forged = []string{
 	"X-Forwarded-For", "203.0.113.9", "X-Forwarded-Proto", "https", "X-Request-Id", "forged", "X-Forwarded-User",
 	"root",
@@ -216,7 +216,7 @@ func TestPeerOnAUnixSocketIsTrusted(t *testing.T) {
 	h, err := handler.New(pool, cfg)
 	require.NoError(t, err)
 
-	var client string // what RealIP would have made of it; empty: nothing
+	var client string // what RealIP would have made of it; empty means nothing
 	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if client != "" {
 			r.RemoteAddr = client

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Each connection whose client has no address is told from the others, and its requests belong together: of a real Unix
+// Each connection whose client has no address differs from the others, and its requests belong together: of a real Unix
 // socket, or of a proxy that cannot name the client.
 func TestConnectionsWithoutAddressesAreToldApart(t *testing.T) {
 	for network, address := range map[string]string{"unix": filepath.Join(t.TempDir(), "s"), "tcp": "127.0.0.1:0"} {

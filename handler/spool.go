@@ -147,7 +147,7 @@ func (s *spool) writeAt(file *os.File, at int64, p piece) (*os.File, error) {
 	return file, err
 }
 
-// complete says that the application has sent everything. It returns errClientGone if the client takes no more.
+// complete notes that the application has sent everything. It returns errClientGone if the client takes no more.
 func (s *spool) complete() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -169,7 +169,7 @@ func (s *spool) end(err error) {
 	s.changed.Broadcast()
 }
 
-// abandon says that the client takes no more, and interrupts the application's connection if it is still the spool's.
+// abandon notes that the client takes no more, and interrupts the application's connection if it is still the spool's.
 func (s *spool) abandon(conn net.Conn) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -249,7 +249,7 @@ func (s *spool) truncateLocked() error {
 	return nil
 }
 
-// advance says that n bytes of the file were taken.
+// advance notes that n bytes of the file were taken.
 func (s *spool) advance(n int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

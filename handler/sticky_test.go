@@ -104,8 +104,8 @@ func TestStickyCookieThatNamesNoProcessIsReplaced(t *testing.T) {
 	})
 }
 
-// TestStickyCookieIsSecure: where the client came by HTTPS, as a proxy says that
-// is believed.
+// TestStickyCookieIsSecure: where the client came by HTTPS, as a trusted
+// proxy says.
 func TestStickyCookieIsSecure(t *testing.T) {
 	for trusted, want := range map[string]string{
 		"192.0.2.0/24":    "; SameSite=Lax; Secure",

@@ -118,7 +118,7 @@ func TestTunnelEndsWithItsProcess(t *testing.T) {
 	}
 }
 
-// Both ends of a WebSocket are told to close it, between two frames, and nothing else reaches them then.
+// Both ends of a WebSocket get a close frame, between two frames, and nothing else reaches them then.
 func TestWebSocketIsClosedBetweenFrames(t *testing.T) {
 	const half = "\x82\x04ab"
 	var told [8]byte
@@ -132,7 +132,7 @@ func TestWebSocketIsClosedBetweenFrames(t *testing.T) {
 		_, _ = io.WriteString(c, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
 			"Sec-WebSocket-Accept: a\r\n\r\n\x81\x02hi"+half)
 		_, _ = io.ReadFull(br, told[:])
-		time.Sleep(time.Millisecond) // then the other direction is told, too
+		time.Sleep(time.Millisecond) // then the other direction gets it, too
 		close(ending)
 		_, _ = io.WriteString(c, "cd\x81\x04late\x88\x02\x03\xf4")
 	}}

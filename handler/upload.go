@@ -191,7 +191,7 @@ func (x *exchange) endUpload() (complete bool) {
 	}
 
 	// An application that has responded takes the last bytes at once or not at all. An error of reading ends the
-	// request's context before it comes out of the read, and must be told from the one that aborting the read causes.
+	// request's context before it comes out of the read, and must not pass for the one that aborting the read causes.
 	if u.read.Load() || errors.Is(x.req.ctx.Err(), context.Canceled) {
 		select {
 		case <-u.done:

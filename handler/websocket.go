@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// closeGrace is how long both ends of a WebSocket have to end it after they were told to.
+// closeGrace is how long both ends of a WebSocket have to end it after the frame that closes it.
 const closeGrace = time.Second
 
 // The frame that closes a WebSocket with the code 1012, service restart (RFC 6455, section 5.5.1, and the registry of
@@ -160,7 +160,7 @@ type direction struct {
 	// that nothing but time moves on.
 	turn   chan struct{}
 	frames frames
-	// ends: last is to be sent at the next boundary. ended: it was sent, and what follows is dropped.
+	// ends reports whether last is to be sent at the next boundary, ended whether it was sent: what follows is dropped.
 	ends, ended bool
 }
 

@@ -114,7 +114,7 @@ func TestBlockedSingleWorker(t *testing.T) {
 }
 
 // TestUnframedBody: a process never gets more or less of a body than the length
-// that it is told, and never anything that is not a request after it.
+// that it gets, and never anything that is not a request after it.
 func TestUnframedBody(t *testing.T) {
 	cfg := handler.Config{}
 	cfg.Options.MaxProcesses = 1

@@ -1,6 +1,6 @@
 package hooks
 
-// Events returns how many events of a name are being told, and how many wait to be.
+// Events returns how many events of a name are being delivered, and how many wait to be.
 func (r *Runner) Events(name Name) (running, waiting int) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

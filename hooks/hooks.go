@@ -67,7 +67,7 @@ func ParseName(s string) (Name, error) {
 	return "", fmt.Errorf("there is no hook %q; the hooks are %s", s, Names())
 }
 
-// validate makes sure that h can be told of something.
+// validate makes sure that h can be called.
 func validate(h Hook) error {
 	if h == nil {
 		return errors.New("it is nil: leave it out")

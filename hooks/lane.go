@@ -102,7 +102,7 @@ func (l *lane) next() (q *queue, e Event, ok bool) {
 	return q, e, true
 }
 
-// done says that the event which next took from q has run.
+// done notes that the event which next took from q has run.
 func (l *lane) done(q *queue) {
 	l.running--
 	q.running = false

@@ -167,7 +167,7 @@ func (r *Runner) Run(ctx context.Context, e Event) error {
 	}
 }
 
-// Close takes no more events, waits until the hooks were told of those that
+// Close takes no more events, waits until the hooks have got those that
 // wait, and returns nil. When ctx ends first, events that wait are dropped and
 // the contexts of running hooks end. The error says so, and names hooks that
 // still run a little later; nothing can be done about them.

@@ -19,7 +19,7 @@ import (
 	"github.com/gopassenger/passenger/internal/test/logged"
 )
 
-// recorder is a Hook that keeps what it is told, and takes as long as hold does.
+// recorder is a Hook that keeps its events, and takes as long as hold does.
 type recorder struct {
 	hold func(ctx context.Context, e hooks.Event) error
 
@@ -301,7 +301,7 @@ func TestRun(t *testing.T) {
 		require.ErrorIs(t, r.Run(t.Context(), event), mistake)
 
 		require.Empty(t, log.String(), "the caller knows")
-		require.Len(t, h.told(), 1, "the other hook is told")
+		require.Len(t, h.told(), 1, "the other hook gets it")
 		require.NoError(t, r.Close(t.Context()))
 	})
 	t.Run("does not wait for ever", func(t *testing.T) {

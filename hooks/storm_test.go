@@ -77,7 +77,7 @@ func TestStormOfQueueFullErrorsRunsFewHooks(t *testing.T) {
 		}
 
 		for group := range maps.Keys(want) {
-			require.Contains(t, last[group], "99", "it is the latest that is told")
+			require.Contains(t, last[group], "99", "the hook gets the latest")
 		}
 	})
 }
@@ -117,7 +117,7 @@ func TestStormRunsFewScripts(t *testing.T) {
 // to know and of one that merges.
 func BenchmarkFire(b *testing.B) {
 	for name, event := range map[string]hooks.Event{
-		"nobody": {Name: hooks.SpawnFailed},
+		"no app": {Name: hooks.SpawnFailed},
 		"merged": {Name: hooks.QueueFullError},
 	} {
 		b.Run(name, func(b *testing.B) {

@@ -22,7 +22,7 @@ type Stale struct {
 	id fileID
 }
 
-// errNotStale: it is not what it was when it was listed.
+// errNotStale means that it is not what it was when it was listed.
 var errNotStale = errors.New("it is in use, or was replaced")
 
 // Clean removes what is stale, for others than root only what is theirs, and tells

@@ -24,8 +24,8 @@ type Config struct {
 	// Registry is the directory to make it in, which must be there. Others may
 	// not be able to replace what is in it: neither it nor what leads to it may
 	// be writable to them, unless it has the sticky bit, and all must belong to
-	// root or, unless we are root, to us. Empty: DefaultRegistry(os.Getenv), which
-	// is made if it is in /run.
+	// root or, unless we are root, to us. Empty means DefaultRegistry(os.Getenv),
+	// which is made if it is in /run.
 	Registry string
 	// Version is that of Passenger, IntegrationMode for example "standalone",
 	// ServerSoftware is what serves requests, and StandaloneEngine what does in the
@@ -35,8 +35,8 @@ type Config struct {
 	// AppRoots and Addresses are for people, too: everybody on this host can read
 	// them. What cannot be printed is left out.
 	AppRoots, Addresses []string
-	// UserSwitching: as root, applications run as other users, and each makes
-	// its sockets. It means nothing for others than root.
+	// UserSwitching reports whether applications run as other users, each of which makes its
+	// sockets. It means nothing for others than root.
 	UserSwitching bool
 	// UID and GID own the directory of the applications' sockets and the
 	// files with passwords belong to, as root without user switching; else they

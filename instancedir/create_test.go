@@ -116,7 +116,7 @@ func TestConfigValidate(t *testing.T) {
 			func(c *instancedir.Config) { c.IntegrationMode = strings.Repeat("x", 257) },
 			[]string{"IntegrationMode has 257 bytes, and may have 256"},
 		},
-		"nobody": {func(c *instancedir.Config) { c.UID = -1 }, []string{"UID -1"}},
+		"no user": {func(c *instancedir.Config) { c.UID = -1 }, []string{"UID -1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c := config(registry)

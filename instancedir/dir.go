@@ -91,7 +91,7 @@ func inherit(path string, lock *os.File) (_ *Dir, err error) {
 
 	// flock(2): the lock belongs to the open file, so that the one that the watchdog has is ours, too.
 	if locked, err := filelock.Try(lock, filelock.Exclusive); err != nil || !locked {
-		return nil, errors.Join(errors.New("somebody else holds its lock"), err)
+		return nil, errors.Join(errors.New("another process holds its lock"), err)
 	}
 
 	_, _ = filelock.Try(d.dir.File, filelock.Exclusive) // the watchdog has it as long as it lives

@@ -108,7 +108,7 @@ func TestInheritRefused(t *testing.T) {
 		want string
 	}{
 		"another's lock":     {d.Path(), other.LockFile(), "lock of another one"},
-		"not the held file":  {d.Path(), open(filepath.Join(d.Path(), "lock")), "somebody else holds its lock"},
+		"not the held file":  {d.Path(), open(filepath.Join(d.Path(), "lock")), "another process holds its lock"},
 		"not there":          {filepath.Join(registry, "passenger.none"), d.LockFile(), "no such file"},
 		"link":               {link, d.LockFile(), "passenger.link"},
 		"no such name":       {registry, d.LockFile(), "begins with"},

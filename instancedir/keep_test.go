@@ -162,7 +162,7 @@ func TestFilesAreTouchedSoThatNoCleanerRemovesThem(t *testing.T) {
 	})
 }
 
-// TestTouchIsTriedAgain: a failure is told, and soon tried again.
+// TestTouchIsTriedAgain: a failure is reported, and soon tried again.
 func TestTouchIsTriedAgain(t *testing.T) {
 	registry := newRegistry(t)
 	d := create(t, registry)

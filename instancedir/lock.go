@@ -26,7 +26,7 @@ func createLock(d directory) (_ *os.File, err error) {
 	// Before it has its name: a tool that finds the lock free takes the instance for one that has ended.
 	locked, err := filelock.Try(f, filelock.Exclusive)
 	if err == nil && !locked {
-		err = d.Fault("lock", temporary, errors.New("somebody else has locked it already"))
+		err = d.Fault("lock", temporary, errors.New("another process has locked it already"))
 	}
 
 	if err != nil {

@@ -65,16 +65,16 @@ func TestOriginalAsks(t *testing.T) {
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, l.Close()) })
 	served := make(chan error, 1)
-	go func() { served <- answerOnce(l, d.ReadOnlyPassword()) }()
+	go func() { served <- respondOnce(l, d.ReadOnlyPassword()) }()
 	out := original(t, registry, "passenger-status", d.Name()[:4])
 	require.Contains(t, out, d.Name())
 	require.Contains(t, out, "this is the pool")
 	require.NoError(t, <-served)
 }
 
-// answerOnce answers one request. A Server of net/http would refuse it, since the
+// respondOnce serves one request. A Server of net/http would refuse it, since the
 // tool sends no header Host.
-func answerOnce(l net.Listener, password string) error {
+func respondOnce(l net.Listener, password string) error {
 	conn, err := l.Accept()
 	if err != nil {
 		return err
@@ -85,12 +85,12 @@ func answerOnce(l net.Listener, password string) error {
 		return err
 	}
 
-	answer := "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+	response := "HTTP/1.1 401 Unauthorized\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 	if account, given, _ := r.BasicAuth(); account == instancedir.ReadOnlyAccount && given == password {
-		answer = "HTTP/1.1 200 OK\r\nContent-Length: 17\r\nConnection: close\r\n\r\nthis is the pool\n"
+		response = "HTTP/1.1 200 OK\r\nContent-Length: 17\r\nConnection: close\r\n\r\nthis is the pool\n"
 	}
 
-	_, err = conn.Write([]byte(answer))
+	_, err = conn.Write([]byte(response))
 
 	return err
 }

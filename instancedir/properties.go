@@ -71,7 +71,7 @@ type Structure struct {
 // Created returns when the directory was made.
 func (s Structure) Created() time.Time { return time.Unix(s.CreatedAt, 0) }
 
-// errUnsupported: what it is, another version knows.
+// errUnsupported means that another version has written it.
 var errUnsupported = errors.New("unsupported structure of the instance directory")
 
 // parseProperties reads what a hostile user may have written.

@@ -71,12 +71,12 @@ func TestUnsafeRegistriesAreRefused(t *testing.T) {
 			require.NoError(t, os.Chmod(dir, 0o775))
 			return dir
 		}, "has the mode 0775", true},
-		{"somebody else's", func(t *testing.T, dir string) string {
+		{"another user's", func(t *testing.T, dir string) string {
 			t.Helper()
 			require.NoError(t, os.Chown(dir, alice, alice))
 			return dir
 		}, "(user ID 61001)", true},
-		{"below somebody else's", func(t *testing.T, dir string) string {
+		{"below another user's", func(t *testing.T, dir string) string {
 			t.Helper()
 			require.NoError(t, os.Mkdir(dir+"/below", 0o755))
 			require.NoError(t, os.Chown(dir, alice, alice))

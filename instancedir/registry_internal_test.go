@@ -99,7 +99,7 @@ func TestRegistriesOfSystemd(t *testing.T) {
 	web, own, other := private("nginx.service"), private("passenger.service"), private("cron.service")
 	mkdirs(t, web, own, other)
 	if os.Geteuid() != 0 {
-		require.Equal(t, []string{s.temp}, s.registries(environment()), "somebody else than root made them")
+		require.Equal(t, []string{s.temp}, s.registries(environment()), "another user than root made them")
 		return
 	}
 

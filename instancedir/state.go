@@ -77,7 +77,7 @@ func examine(dir directory) (s state, err error) {
 
 // examineWithoutLock is sure of one thing only: no process needs an empty directory.
 func (s *state) examineWithoutLock(dir directory) error {
-	errNotEmpty := errors.New("it has no file " + lockName + ", so it is not known whether somebody uses it")
+	errNotEmpty := errors.New("it has no file " + lockName + ", so it is not known whether a process uses it")
 	if err := dir.Each(func(string) error { return errNotEmpty }); err != nil {
 		return err
 	}

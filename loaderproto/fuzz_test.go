@@ -60,7 +60,7 @@ func negotiate(t *testing.T, in io.Reader, preloader bool) outcome {
 	return o
 }
 
-// requireValid requires that a Ready block can be told again.
+// requireValid requires that a Ready block can be written again.
 func requireValid(t *testing.T, r *loaderproto.Ready) {
 	t.Helper()
 	require.LessOrEqual(t, len(r.Sockets), loaderproto.MaxHeaderLines)

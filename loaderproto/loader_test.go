@@ -47,7 +47,7 @@ func TestLoaderHandshakeFails(t *testing.T) {
 	}{
 		"end": {"", nil, loaderproto.ExitedEarly, loaderproto.AwaitHandshake, ""},
 		"cut": {"You have", nil, loaderproto.TruncatedLine, loaderproto.AwaitHandshake, "You have"},
-		"other answer": {
+		"other reply": {
 			"Who are you?\n", nil, loaderproto.UnexpectedLine, loaderproto.AwaitHandshake,
 			"Who are you?",
 		},
@@ -57,7 +57,7 @@ func TestLoaderHandshakeFails(t *testing.T) {
 		},
 		"read fails": {"", errBroken, loaderproto.ReadFailed, loaderproto.AwaitHandshake, ""},
 		"late":       {"", os.ErrDeadlineExceeded, loaderproto.TimedOut, loaderproto.AwaitHandshake, ""},
-		"answer too long": {
+		"reply too long": {
 			strings.Repeat("x", loaderproto.MaxLine+1) + "\n", nil, loaderproto.LineTooLong,
 			loaderproto.AwaitHandshake, strings.Repeat("x", 200),
 		},

@@ -28,7 +28,7 @@ func TestNegotiateFails(t *testing.T) {
 
 	for name, tc := range map[string]struct {
 		says  string
-		then  error // after the script; nil: EOF
+		then  error // after the script; nil means EOF
 		kind  loaderproto.Kind
 		step  loaderproto.Step
 		cat   loaderproto.Category

@@ -106,7 +106,7 @@ func TestFloods(t *testing.T) {
 		flood  string
 		before string
 		after  string
-		kind   loaderproto.Kind // 0: success
+		kind   loaderproto.Kind // zero means success
 	}{
 		"short lines":          {manyWords, "", control + readyOK, 0},
 		"no newline":           {"x", control, "\n" + readyOK, 0},
@@ -145,7 +145,7 @@ func TestFloodsOfLoader(t *testing.T) {
 		kind   loaderproto.Kind
 		step   loaderproto.Step
 	}{
-		"answer":    {"x", "", loaderproto.LineTooLong, loaderproto.AwaitHandshake},
+		"reply":     {"x", "", loaderproto.LineTooLong, loaderproto.AwaitHandshake},
 		"key":       {"x", "You have control 1.0\n", loaderproto.LineTooLong, loaderproto.SendRequest},
 		"many keys": {"a: b\n", "You have control 1.0\n", loaderproto.BlockTooLong, loaderproto.SendRequest},
 	} {

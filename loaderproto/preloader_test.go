@@ -186,7 +186,7 @@ func TestSendSpawnReply(t *testing.T) {
 }
 
 // A worker runs the handshake of an application on the connection on which the
-// preloader answered.
+// preloader replied.
 func TestWorkerFromPreloader(t *testing.T) {
 	ours, theirs := net.Pipe()
 	defer ours.Close()

@@ -151,7 +151,7 @@ func requirePassword(t *testing.T, p *process) {
 	require.NotContains(t, p.out.String(), password)
 	require.NotContains(t, p.get(t, "/show_env").body, password)
 
-	// Garbage is answered the same way.
+	// Garbage gets the same response.
 	s := p.session(t)
 	s.write(t, []byte("GET / HTTP/1.1\r\n\r\n"))
 	s.requireClosed(t)

@@ -15,9 +15,9 @@ import (
 	"github.com/gopassenger/passenger/loaderproto"
 )
 
-// Direct access to one process, which every loader has to answer alike. The
-// application has the routes /ignore_body, which answers "ignored", /echo, which
-// answers the request's body, and /show_env, which shows the request's headers.
+// Direct access to one process, which every loader has to serve alike. The
+// application has the routes /ignore_body, which responds with "ignored", /echo, which
+// sends back the request's body, and /show_env, which shows the request's headers.
 
 // maxDirectConnections is how many connections a process keeps open for direct
 // access.
@@ -76,14 +76,14 @@ func (p *process) directRequest(t *testing.T, method, request string) reply {
 func requireDirectAccess(t *testing.T, p *process) {
 	t.Helper()
 	t.Parallel()
-	requireDirectAnswers(t, p)
+	requireDirectResponses(t, p)
 	requireDirectPassword(t, p)
 	requireDirectHeaders(t, p)
 	requireDirectRefusals(t, p)
 	requireDirectLimits(t, p)
 }
 
-func requireDirectAnswers(t *testing.T, p *process) {
+func requireDirectResponses(t *testing.T, p *process) {
 	t.Helper()
 	r := p.directGet(t, "/ignore_body")
 	require.Equal(t, http.StatusOK, r.StatusCode)

@@ -101,7 +101,7 @@ func (p *process) do(t *testing.T, method, uri, contentType, cookie, body string
 		s.write(t, []byte(head+"\r\n"))
 	}
 
-	// The application may answer while the body is still on its way.
+	// The application may respond while the body is still on its way.
 	go func() { _, _ = io.WriteString(s, body) }()
 
 	return s.read(t, method)

@@ -29,9 +29,9 @@ type spec struct {
 	argv    []string
 	env     []string
 	request loaderproto.Request
-	// noSocketDir: the request names no directory for sockets.
+	// noSocketDir reports whether the request names no directory for sockets.
 	noSocketDir bool
-	// noSecondAdmin: a loader of Node.js finds its stdin and stdout only.
+	// noSecondAdmin reports whether a loader of Node.js finds its stdin and stdout only.
 	noSecondAdmin bool
 }
 

@@ -19,7 +19,7 @@ import (
 
 // The stand-ins for Meteor work by themselves, the way the real one does.
 
-type meteorAnswer struct {
+type meteorReport struct {
 	RootURL        string `json:"ROOT_URL"`
 	MeteorSettings string `json:"METEOR_SETTINGS"`
 	ForwardedCount string `json:"HTTP_FORWARDED_COUNT"`
@@ -62,10 +62,10 @@ func freePort(t *testing.T) string {
 	return port
 }
 
-func meteorGet(t *testing.T, port string) (answer meteorAnswer) {
+func meteorGet(t *testing.T, port string) (report meteorReport) {
 	t.Helper()
 	var res *http.Response
-	require.Eventually(t, func() (answered bool) {
+	require.Eventually(t, func() (ready bool) {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:"+port, http.NoBody)
 		if err != nil {
 			return false
@@ -76,9 +76,9 @@ func meteorGet(t *testing.T, port string) (answer meteorAnswer) {
 		return err == nil
 	}, deadline, 10*time.Millisecond)
 	defer res.Body.Close()
-	require.NoError(t, json.NewDecoder(res.Body).Decode(&answer))
+	require.NoError(t, json.NewDecoder(res.Body).Decode(&report))
 
-	return answer
+	return report
 }
 
 func meteorTool(t *testing.T) string {
@@ -97,20 +97,20 @@ func TestMeteorToolStandIn(t *testing.T) {
 	argv := []string{"run", "--port", "127.0.0.1:" + port, "--production", "--settings", settings}
 	p := meteorProcess(t, app, []string{"ROOT_URL=http://example.com/app"}, port, append([]string{tool}, argv...)...)
 	p.out.await(t, "=> App running at: http://example.com/app")
-	answer := meteorGet(t, port)
-	require.Equal(t, "http://example.com/app", answer.RootURL)
-	require.Equal(t, "production", answer.Environment)
-	require.Equal(t, map[string]any{"public": map[string]any{"a": 1.0}}, answer.Settings)
-	require.Equal(t, argv, answer.Argv)
-	require.NotEqual(t, p.cmd.Process.Pid, answer.PID)
+	report := meteorGet(t, port)
+	require.Equal(t, "http://example.com/app", report.RootURL)
+	require.Equal(t, "production", report.Environment)
+	require.Equal(t, map[string]any{"public": map[string]any{"a": 1.0}}, report.Settings)
+	require.Equal(t, argv, report.Argv)
+	require.NotEqual(t, p.cmd.Process.Pid, report.PID)
 
 	port = freePort(t)
 	q := meteorProcess(t, app, nil, port, tool, "run", "--port", port)
 	q.out.await(t, "=> App running at: http://localhost:"+port)
-	answer = meteorGet(t, port)
-	require.Equal(t, "http://localhost:"+port+"/", answer.RootURL)
-	require.Equal(t, "development", answer.Environment)
-	require.Empty(t, answer.Settings)
+	report = meteorGet(t, port)
+	require.Equal(t, "http://localhost:"+port+"/", report.RootURL)
+	require.Equal(t, "development", report.Environment)
+	require.Empty(t, report.Settings)
 }
 
 // The end of the tool is that of the application, however it comes.
@@ -131,7 +131,7 @@ func TestMeteorToolStandInStops(t *testing.T) {
 			require.True(t, ok)
 			require.Equal(t, signal, status.Signal())
 			if signal == syscall.SIGKILL {
-				// Nobody may have waited for it yet, but it does not listen.
+				// Its parent may not have waited for it yet, but it does not listen.
 				require.Eventually(t, func() bool { return !isListening(t, port) }, deadline, 10*time.Millisecond)
 			} else {
 				require.ErrorIs(t, syscall.Kill(app, 0), syscall.ESRCH)
@@ -152,7 +152,7 @@ func isListening(t *testing.T, port string) bool {
 	return true
 }
 
-// The tool goes on when the application has ended.
+// The tool runs on when the application has ended.
 func TestMeteorToolStandInCrash(t *testing.T) {
 	t.Parallel()
 	port := freePort(t)
@@ -199,7 +199,7 @@ func TestMeteorBundleStandIn(t *testing.T) {
 	p := meteorProcess(t, t.TempDir(), []string{
 		"BIND_IP=127.0.0.1", "ROOT_URL=http://localhost/app", `METEOR_SETTINGS={"a":1}`, "HTTP_FORWARDED_COUNT=1",
 	}, port, node, main)
-	require.Equal(t, meteorAnswer{
+	require.Equal(t, meteorReport{
 		RootURL:        "http://localhost/app",
 		MeteorSettings: `{"a":1}`,
 		ForwardedCount: "1",

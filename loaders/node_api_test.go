@@ -174,7 +174,7 @@ func TestNodeClusterMessages(t *testing.T) {
 		const net = require('net');
 		if (cluster.isPrimary) {
 			const asked = { what: 'question', when: new Date(0), nothing: undefined };
-			cluster.fork().on('message', (message) => cluster.workers[1].send({ answerTo: message, asked }));
+			cluster.fork().on('message', (message) => cluster.workers[1].send({ replyTo: message, asked }));
 			cluster.on('message', (worker, message) => console.log('cluster', worker.id, JSON.stringify(message)));
 			const gate = net.createServer((socket) => cluster.workers[1].send('connection', socket));
 			gate.listen(0, '127.0.0.1', () => console.log('gate', gate.address().port));
@@ -192,7 +192,7 @@ func TestNodeClusterMessages(t *testing.T) {
 
 	p.out.await(t, `cluster 1 {"question":1}`)
 	p.out.await(t, "sent")
-	p.out.await(t, `worker {"answerTo":{"question":1},"asked":{"what":"question","when":"1970-01-01T00:00:00.000Z"}}`)
+	p.out.await(t, `worker {"replyTo":{"question":1},"asked":{"what":"question","when":"1970-01-01T00:00:00.000Z"}}`)
 	require.Equal(t, "served", p.http(t).get(t, "/").body)
 
 	port := regexp.MustCompile(`gate (\d+)`).FindStringSubmatch(p.out.String())
@@ -242,21 +242,21 @@ func TestNodeClusterSockets(t *testing.T) {
 				udp((socket) => socket.bind()), udp((socket) => socket.bind(0)), udp((socket) => socket.bind(() => {})),
 				udp((socket) => socket.bind(0, '127.0.0.1', () => {})), udp((socket) => socket.bind({ port: 0, address: '127.0.0.1' })),
 			]);
-			const answer = JSON.stringify({ port: other.address().port, taken: taken.code, datagrams });
-			require('http').createServer((req, res) => res.end(answer)).listen();
+			const body = JSON.stringify({ port: other.address().port, taken: taken.code, datagrams });
+			require('http').createServer((req, res) => res.end(body)).listen();
 		}
 		run();`)))
-	var answer struct {
+	var report struct {
 		Port      int
 		Taken     string
 		Datagrams []string
 	}
-	require.NoError(t, json.Unmarshal([]byte(p.http(t).get(t, "/").body), &answer))
-	require.Equal(t, "EADDRINUSE", answer.Taken)
-	require.Equal(t, []string{"datagram", "datagram", "datagram", "datagram", "datagram"}, answer.Datagrams)
+	require.NoError(t, json.Unmarshal([]byte(p.http(t).get(t, "/").body), &report))
+	require.Equal(t, "EADDRINUSE", report.Taken)
+	require.Equal(t, []string{"datagram", "datagram", "datagram", "datagram", "datagram"}, report.Datagrams)
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", (&net.TCPAddr{
 		IP:   net.IPv4(127, 0, 0, 1),
-		Port: answer.Port,
+		Port: report.Port,
 	}).String())
 	require.NoError(t, err)
 	require.Equal(t, "other", (&session{conn, bufio.NewReader(conn)}).raw(t))

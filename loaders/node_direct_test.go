@@ -130,7 +130,7 @@ func TestNodeDirectAccessNeedsAPassword(t *testing.T) {
 	require.Equal(t, "hello", p.http(t).get(t, "/").body)
 }
 
-// startWithoutPassword starts a process that is told no connect password.
+// startWithoutPassword starts a process that gets no connect password.
 func startWithoutPassword(t *testing.T, s *spec) *process {
 	t.Helper()
 	p := launch(t, s)

@@ -161,8 +161,8 @@ func TestNodeServerOfFurtherAddressListensOnNoPort(t *testing.T) {
 	p := start(t, nodeSpec(t, nodeApp(t, "app.js", `
 		const http = require('http');
 		let address;
-		const answer = (req, res) => res.end(JSON.stringify(address));
-		const server = http.createServer(answer), further = http.createServer(answer);
+		const respond = (req, res) => res.end(JSON.stringify(address));
+		const server = http.createServer(respond), further = http.createServer(respond);
 		server.listen({port: 3000, host: '127.0.0.1'}, () => {
 			further.listen({port: server.address().port, host: '::1'}, () => {
 				address = further.address();
@@ -334,8 +334,8 @@ func TestNodeServersMayListenAgain(t *testing.T) {
 
 	const head = `
 const http = require('http');
-const answer = (text) => (req, res) => res.end(text + JSON.stringify(server.address()).includes('"port":999'));
-let server = http.createServer(answer('again '));
+const respond = (text) => (req, res) => res.end(text + JSON.stringify(server.address()).includes('"port":999'));
+let server = http.createServer(respond('again '));
 const final = () => console.log('listens at last');
 `
 	for name, source := range map[string]string{
@@ -344,7 +344,7 @@ const final = () => console.log('listens at last');
 		"when closed":   `server.listen(9990, () => server.close(() => server.listen(9991, final)));`,
 		"much later":    `server.listen(9990, () => server.close(() => setTimeout(() => server.listen(9991, final), 50)));`,
 		"three times":   `server.listen(1); server.close(); server.listen(2); server.close(); server.listen(3, final);`,
-		"another":       `server.listen(1); server.close(() => { server = http.createServer(answer('again ')).listen(9990, final); });`,
+		"another":       `server.listen(1); server.close(() => { server = http.createServer(respond('again ')).listen(9990, final); });`,
 		"while serving": `server.listen(1, () => setTimeout(() => server.close(() => server.listen(9990, final)), 50));`,
 	} {
 		for how, option := range map[string]func(*spec){"unix": func(*spec) {}, "tcp": tcpOnly} {

@@ -34,7 +34,7 @@ type preloaded struct {
 	pid func(*testing.T, *worker) int
 }
 
-// requireExits checks that the ends of workers are told, and end nothing else.
+// requireExits checks that the ends of workers are reported, and end nothing else.
 func (p preloaded) requireExits(t *testing.T) {
 	t.Helper()
 	clean, failing, killed := p.spawn(t, p.spec()), p.spawn(t, p.spec()), p.spawn(t, p.spec())

@@ -21,7 +21,7 @@ func (p *process) oobWork(t *testing.T) {
 	require.Equal(t, sessionproto.OOBWReply, s.raw(t))
 }
 
-// asksForOOBWork says whether a response asks for out-of-band work, by the name
+// asksForOOBWork reports whether a response asks for out-of-band work, by the name
 // of the header as it was sent.
 func (p *process) asksForOOBWork(t *testing.T, uri string) bool {
 	t.Helper()

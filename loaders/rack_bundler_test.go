@@ -13,7 +13,7 @@ import (
 	"github.com/gopassenger/passenger/internal/test/interpreters"
 )
 
-// showBundle answers what of Bundler is there, and the constant BY.
+// showBundle shows what of Bundler is there, and the constant BY.
 const showBundle = `run ->(env) { [200, {}, [[defined?(Bundler.root) && Bundler.root.to_s, defined?(BY) && BY].join(" ")]] }`
 
 // bundledApp writes an application whose other files are given.

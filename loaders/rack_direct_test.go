@@ -26,7 +26,7 @@ func TestRackDirectAccessForked(t *testing.T) {
 	t.Parallel()
 	p := startPreloader(t, rackPreloaderSpec(t, absolute(t, "testdata/rack/config.ru")))
 	w := p.spawn(t, rackWorkerSpec())
-	requireDirectAnswers(t, w.process)
+	requireDirectResponses(t, w.process)
 	requireDirectHeaders(t, w.process)
 }
 
@@ -64,7 +64,7 @@ func TestRackDirectEnvironment(t *testing.T) {
 	require.NotContains(t, env, "HTTP_CONTENT_TYPE")
 }
 
-// Whatever an application answers arrives as HTTP, whichever version the client
+// Whatever an application returns arrives as HTTP, whichever version the client
 // speaks.
 func TestRackDirectResponses(t *testing.T) {
 	t.Parallel()

@@ -233,7 +233,7 @@ run ->(env) {}`)))
 	require.Contains(t, err.Message.Text, "the database is gone")
 	require.Equal(t, 1, fails.awaitExit(t, w).Status)
 
-	// A fork that fails is told of, and the preloader goes on.
+	// A fork that fails is reported, and the preloader runs on.
 	p = startPreloader(t, rackPreloaderSpec(t, writeRackApp(t, `
 def Process.fork; raise Errno::EAGAIN; end
 run ->(env) {}`)))
@@ -273,7 +273,7 @@ func TestRackPreloaderCommands(t *testing.T) {
 	requireRefused(t, conn)
 	p.out.await(t, "it ended too early")
 
-	// Silent ones hold up nobody, and wait only so long.
+	// Silent ones hold up no other, and wait only so long.
 	silent := p.dial(t)
 	p.spawn(t, rackWorkerSpec())
 	requireRefused(t, silent)
@@ -314,7 +314,7 @@ func TestRackPreloaderStderr(t *testing.T) {
 		require.NoError(t, err)
 		require.NoError(t, theirs.Close())
 		b, err := io.ReadAll(r)
-		require.NoError(t, err, "nobody keeps the descriptors")
+		require.NoError(t, err, "no process keeps the descriptors")
 		require.Empty(t, b)
 		require.NoError(t, r.Close())
 		require.NoError(t, conn.CloseWrite())

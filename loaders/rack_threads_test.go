@@ -167,7 +167,7 @@ func TestRackThreadsStopWithQueue(t *testing.T) {
 	require.Zero(t, p.exitCode(t))
 }
 
-// Clients that go away, failures and good answers at the same time: each body
+// Clients that go away, failures and good responses at the same time: each body
 // is closed once, and no thread is lost.
 func TestRackThreadsCloseOnce(t *testing.T) { //nolint:tparallel // the group is what waits for its subtests
 	t.Parallel()

@@ -34,7 +34,7 @@ func (p *preloader) rawSpawn(t *testing.T, files ...*os.File) int {
 	return pid
 }
 
-// requireEOF checks that nobody has the other end of a pipe open any more, and
+// requireEOF checks that no process has the other end of a pipe open any more, and
 // that nothing was written to it.
 func requireEOF(t *testing.T, r *os.File) {
 	t.Helper()
@@ -157,7 +157,7 @@ def application(env, start_response):
 	require.Equal(t, "served", p.spawn(t, wsgiWorkerSpec()).get(t, "/").body)
 }
 
-// The worker is ready to speak long before the preloader has answered.
+// The worker is ready to speak long before the preloader has replied.
 func TestWSGIPreloaderRepliesFirst(t *testing.T) {
 	t.Parallel()
 	p := startPreloader(t, wsgiPreloaderSpec(t, python(t), writeWSGIApp(t, `

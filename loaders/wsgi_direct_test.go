@@ -91,7 +91,7 @@ func TestWSGIDirectRequests(t *testing.T) {
 	require.NotContains(t, p.out.String(), password)
 }
 
-// A client that asks whether it may send its body is told when the application
+// A client that asks whether it may send its body gets 100 when the application
 // wants it, and only then.
 func TestWSGIDirectContinue(t *testing.T) {
 	t.Parallel()

@@ -22,7 +22,7 @@ func startWSGIProcess(t *testing.T, options ...func(*spec)) *process {
 }
 
 // requireMeeting checks that the process serves four requests at once: the
-// application answers none before it has four.
+// application responds to none before it has four.
 func requireMeeting(t *testing.T, p *process) {
 	t.Helper()
 	require.Equal(t, 4, p.address(t).Concurrency)

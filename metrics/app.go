@@ -21,10 +21,10 @@ type App struct {
 	memory                         int64
 	cpu                            float64
 	minProcesses, maxProcesses     int
-	// unlimited: one of them has no maximum.
+	// unlimited reports whether one of them has no maximum.
 	unlimited bool
-	// slots are those of the enabled processes, taken those with a session. endless: one process
-	// has no limit.
+	// slots are those of the enabled processes, taken those with a session. endless reports
+	// whether one process has no limit.
 	slots, taken int
 	endless      bool
 	// started is when the present generation began; zero means unknown.

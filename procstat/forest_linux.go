@@ -186,7 +186,7 @@ func (f *forest) findOrphans(r *reader, marker string, above map[int]int, isRoot
 // self is the number of this process in this proc file system.
 func (r *reader) self() int {
 	name, _ := os.Readlink(filepath.Join(r.root, "self"))
-	pid, _ := strconv.Atoi(name) // 0: none
+	pid, _ := strconv.Atoi(name) // zero means none
 	return pid
 }
 

@@ -161,12 +161,12 @@ func TestTreeCPU(t *testing.T) {
 		f.place(13, 10, 10, 0, 0)
 		f.place(14, 13, 10, 20, 0)
 	})
-	step("both end, and nobody waits for them", 0, 6350*time.Millisecond, func() {
+	step("both end, and no parent waits for them", 0, 6350*time.Millisecond, func() {
 		f.remove(13)
 		f.remove(14)
 	})
 	step("nothing happens", 0, 6350*time.Millisecond, func() {})
-	step("what nobody has waited for is forgotten", 30, 6650*time.Millisecond, func() { f.place(10, 1, 10, 155, 490) })
+	step("what no parent waited for is forgotten", 30, 6650*time.Millisecond, func() { f.place(10, 1, 10, 155, 490) })
 }
 
 // TestTreeOfRealProcesses has a shell with the memory in a child, and again with

@@ -18,7 +18,7 @@ type account struct {
 	home, shell string
 }
 
-// errNoEntry says that the user database has no such user or group.
+// errNoEntry means that the user database has no such user or group.
 var errNoEntry = errors.New("there is no such entry in the user database")
 
 // accounts looks users and groups up. An unknown one is errNoEntry.

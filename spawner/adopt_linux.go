@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// canAdopt says whether processes that a preloader starts can be identified for
+// canAdopt reports whether processes that a preloader starts can be identified for
 // good, for which Linux 5.3 is needed.
 var canAdopt = sync.OnceValue(func() bool {
 	fd, err := unix.PidfdOpen(os.Getpid(), 0)
@@ -23,7 +23,7 @@ type adopted struct {
 	uid     int
 	session int
 	pidfd   *os.File
-	// leads: the process leads a group of its own.
+	// leads reports whether the process leads a group of its own.
 	leads bool
 	// status says how the process ended, when the preloader has said so.
 	status func() string

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// canAdopt: without pidfds a process that a preloader starts cannot be told
-// from another one that has its number later.
+// canAdopt reports false: without pidfds a process that a preloader starts looks
+// the same as another one that has its number later.
 func canAdopt() bool { return false }
 
 type adopted struct{ status func() string }

@@ -28,7 +28,7 @@ var wordings = map[problem]wording{
 	dirUnusable: {
 		CategoryFileSystem, "the directory {subject} for sockets and loaders cannot be used: {reason}",
 		"Make sure that it exists, that there is space left, that it belongs to the user of the server and that " +
-			"nobody else can write to it. " +
+			"no other user can write to it. " +
 			"A server has it in its instance_registry_dir; for a program that embeds this one it is Config.Dir, or " +
 			"else in TMPDIR.",
 	},
@@ -74,7 +74,7 @@ var wordings = map[problem]wording{
 		"See with ss -ltn who uses the ports below 32768.",
 	},
 	portTaken: {
-		CategoryOperatingSystem, "another program listens on port {port}, which the application was told to use",
+		CategoryOperatingSystem, "another program listens on port {port}, which was allotted to the application",
 		"See with ss -ltnp who it is. Other servers on this host may be choosing ports at random as well: start again.",
 	},
 	notServingSocket: {
@@ -113,7 +113,7 @@ var wordings = map[problem]wording{
 	},
 	checkTimedOut: {
 		CategoryTimeout, "{subject} failed: {error}",
-		"The application may wait for a database or another service that does not answer. If it is only slow, raise " +
+		"The application may wait for a database or another service that does not respond. If it is only slow, raise " +
 			"the option health_timeout for " +
 			"a health check, and start_timeout, which bounds all of a start.",
 	},
@@ -137,7 +137,7 @@ var wordings = map[problem]wording{
 			"spawn method direct.",
 	},
 	preloaderBroken: {
-		CategoryProtocol, "the application's preloader answered what it should not: {error}",
+		CategoryProtocol, "the application's preloader sent a response that it should not: {error}",
 		"The program that preloads the application is at fault. The spawn method direct does without it.",
 	},
 	foreignWorker: {
@@ -203,7 +203,7 @@ var wordings = map[problem]wording{
 	},
 	venvUnusable: {
 		CategoryFileSystem, "the virtual environment {subject} cannot be used: {reason}",
-		"Make it anew with a Python that is there and that the application's user may execute (python3 -m venv " +
+		"Make it again with a Python that is there and that the application's user may execute (python3 -m venv " +
 			"--clear {subject}) and " +
 			"install the application's packages into it; or remove it; or configure another Python by the option " +
 			"python.",
@@ -305,13 +305,13 @@ var wordings = map[problem]wording{
 	},
 	permissionDenied: {
 		CategoryStartup, "the application may not do what it needs to: {subject}",
-		"It runs as {user}. Give that user the right to what is named, or run the application as the user to whom " +
-			"its files belong.",
+		"It runs as {user}. Give that user the right to what is named, or run the application as the user that " +
+			"its files belong to.",
 	},
 	portInUse: {
 		CategoryStartup, "the application wants to listen on an address that is in use: {subject}",
-		"End the program that listens there, or let the application listen where it is told to instead of on a port " +
-			"of its own.",
+		"End the program that listens there, or let the application listen where the server asks it to instead of on " +
+			"a port of its own.",
 	},
 	variableMissing: {
 		CategoryStartup, "the application needs the environment variable {subject}, which is not set",
@@ -345,7 +345,7 @@ var wordings = map[problem]wording{
 	},
 	badSocket: {
 		CategoryProtocol, "the application reported a socket that is not acceptable: {error}",
-		"Sockets must be in the directory that the application is told (socket_dir) and belong to its user, or be " +
+		"Sockets must be in the directory that the handshake names (socket_dir) and belong to its user, or be " +
 			"on 127.0.0.1 or ::1.",
 	},
 	foreignPID: {CategoryProtocol, "{error}", "The application must report the pid of a process of its own."},
@@ -361,7 +361,7 @@ var wordings = map[problem]wording{
 	},
 	notReady: {
 		CategoryTimeout, "the application was not ready within {timeout}",
-		"It was still loading. It may wait for a database or another service that does not answer; if it is only " +
+		"It was still loading. It may wait for a database or another service that does not respond; if it is only " +
 			"slow, raise the start time-out.",
 	},
 	servesItself: {
@@ -371,8 +371,8 @@ var wordings = map[problem]wording{
 			"server.",
 	},
 	readyUnfinished: {
-		CategoryTimeout, "the application did not finish its answer within {timeout} (step {step})",
-		"The program that loads the application is at fault: its answer has to end with a terminator line.",
+		CategoryTimeout, "the application did not finish its response within {timeout} (step {step})",
+		"The program that loads the application is at fault: its response has to end with a terminator line.",
 	},
 }
 

@@ -29,12 +29,12 @@ const (
 type App struct {
 	// Root is the application's directory.
 	Root string
-	// GroupName is what the application is called; empty: Root.
+	// GroupName is what the application is called; empty means Root.
 	GroupName string
 	// Type is rack, wsgi, asgi, node, meteor or php, or empty: StartCommand counts if there is one,
 	// else StartupFile, and else what [Detect] finds in Root.
 	Type string
-	// StartupFile is the file to load, relative to Root; empty: the type's. For types wsgi and asgi it
+	// StartupFile is the file to load, relative to Root; empty means the type's. For types wsgi and asgi it
 	// may be a module of Python and what is called in it, as "mysite.wsgi:application" or
 	// "shop.factory:create_app()".
 	StartupFile string
@@ -51,16 +51,16 @@ type App struct {
 	// process does not respond with a status of HealthStatus within
 	// HealthTimeout has failed. A program without the handshake that takes no
 	// connections yet, or responds with 503, is asked again until StartTimeout is
-	// over. Empty: no health check.
+	// over. Empty means no health check.
 	HealthPath string
 	// HealthStatus are the statuses that are well, such as "200" or
-	// "200-299,401"; empty: all below 400.
+	// "200-299,401"; empty means all below 400.
 	HealthStatus string
-	// HealthTimeout bounds one health check; 0: DefaultHealthTimeout.
+	// HealthTimeout bounds one health check; zero means DefaultHealthTimeout.
 	// StartTimeout bounds it as well.
 	HealthTimeout time.Duration
 	// HealthHost is the Host of health checks and warm-up requests, for
-	// applications that serve certain hosts only; empty: DefaultHealthHost.
+	// applications that serve certain hosts only; empty means DefaultHealthHost.
 	HealthHost string
 	// WarmupPaths are asked for once each, in their order, after the health
 	// check and before a process gets requests. What fails is logged. What is
@@ -73,10 +73,10 @@ type App struct {
 	// and forks its processes, "direct", or empty: smart for rack, direct for
 	// the other types. Types without a preloader are started directly.
 	SpawnMethod string
-	// Environment is production, development and so on; empty:
+	// Environment is production, development and so on; empty means
 	// DefaultEnvironment.
 	Environment string
-	// BaseURI is where the application is mounted; empty: "/". Characters that
+	// BaseURI is where the application is mounted; empty means "/". Characters that
 	// URLs write with escapes may be written with them or without: "/café" and
 	// "/caf%C3%A9" are the same. The application gets it with escapes.
 	BaseURI string
@@ -93,24 +93,24 @@ type App struct {
 	// is bash, zsh or ksh, so that it has the environment which their profile
 	// makes. What is set here counts more.
 	LoadShellEnv bool
-	// FileLimit is the process's limit on open files (RLIMIT_NOFILE); 0: as
-	// ours.
+	// FileLimit is the process's limit on open files (RLIMIT_NOFILE); zero
+	// means ours.
 	FileLimit uint64
 	// NoNewPrivileges is true if programs with the setuid or setgid bit, such as sudo, give
 	// the application no rights of others when it executes them.
 	NoNewPrivileges bool
-	// Umask is the process's, in octal digits; empty: as ours.
+	// Umask is the process's, in octal digits; empty means ours.
 	Umask string
 	// ThreadCount is how many requests a process of type rack or wsgi serves
-	// at once, each in a thread, or one of type php, each in a child; 0: 1.
+	// at once, each in a thread, or one of type php, each in a child; zero means 1.
 	ThreadCount int
 	// Ruby, Python and NodeJS are the interpreters, names that are looked up
 	// in the application's PATH or paths. Empty means the version that a file in
 	// Root asks for, such as .ruby-version, or else the default; with Python, the
 	// application's virtual environment comes first, if it has one in venv or .venv.
 	Ruby, Python, NodeJS string
-	// ASGIServer is the server that an application of type asgi is served by, one of ASGIServers; empty: the first
-	// of them that its Python has.
+	// ASGIServer is the server that an application of type asgi is served by, one of ASGIServers; empty
+	// means the first of them that its Python has.
 	ASGIServer string
 	// Meteor is the tool that runs an application of type meteor which is not
 	// bundled, in the same way; MeteorSettings is a file with its settings,
@@ -132,18 +132,18 @@ type App struct {
 	NoFrontController bool
 	// PassengerRoot and RubyLibDir are sent to loaders as passenger_root and ruby_libdir:
 	// where the original's own libraries are, for its loader of Ruby as a start command.
-	// Empty: ours.
+	// Empty means ours.
 	PassengerRoot, RubyLibDir string
 	// User and Group are who to run as, names or numbers; see UserPolicy and
 	// GroupOfStartupFile.
 	User, Group string
-	// StartTimeout bounds a start up to the first request; 0:
+	// StartTimeout bounds a start up to the first request; zero means
 	// DefaultStartTimeout.
 	StartTimeout time.Duration
 	// LogLevel is sent to the loader: 0 (critical) to 7 (finest).
 	LogLevel int
-	// LogFile is for Config.Output: the file that gets what the processes print; empty:
-	// none of the application's own.
+	// LogFile is for Config.Output: the file that gets what the processes print; empty
+	// means none of the application's own.
 	LogFile string
 	// MaxOutputRate is how many bytes a second of what each process prints are logged,
 	// after four seconds' worth at once; what is beyond that is dropped and counted, and

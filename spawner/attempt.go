@@ -18,7 +18,7 @@ import (
 )
 
 // exitGrace is how long a program that closed its stdout gets to end by
-// itself, so that it can be told how it ended.
+// itself, so that its exit status is known.
 const exitGrace = 250 * time.Millisecond
 
 // termGrace is how long a program that was not ready in time has to end itself
@@ -40,11 +40,11 @@ type attempt struct {
 	identity *identity
 	envFiles map[string]string
 	command  *command
-	port     int  // 0: none was allotted
+	port     int  // zero means that none was allotted
 	byPort   bool // the program serves there, or on socket, and did not speak the handshake
 	// host is where it serves on the port, once it does.
 	host netip.Addr
-	// socket is the Unix socket that it was told instead of a port; empty: none.
+	// socket is the Unix socket that it was given instead of a port; empty means none.
 	socket   string
 	password string
 	env      *environment
@@ -344,14 +344,14 @@ func (a *attempt) end(cause error) string {
 	return c.ownStatus()
 }
 
-// endsByItself: a program with this error has closed its stdout, and so has
-// most probably ended.
+// endsByItself reports whether a program with this error has closed its stdout, and
+// so has most probably ended.
 func endsByItself(err error) bool {
 	return isKind(err, loaderproto.ExitedEarly, loaderproto.TruncatedLine, loaderproto.TruncatedBlock,
 		loaderproto.ReadFailed, loaderproto.WriteFailed, loaderproto.AppError)
 }
 
-// tooSlow: the time to start was over.
+// tooSlow reports whether the time to start was over.
 func tooSlow(err error) bool {
 	f := (*fault)(nil)
 	return isKind(err, loaderproto.TimedOut) || errors.As(err, &f) &&

@@ -16,7 +16,7 @@ import (
 )
 
 // TestCommonCauses: what keeps applications from starting most often, with real
-// interpreters, and what users are told of it.
+// interpreters, and what users see of it.
 func TestCommonCauses(t *testing.T) {
 	t.Parallel()
 	leakgate.Check(t) // the listener, which its subtests see

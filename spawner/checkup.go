@@ -23,7 +23,7 @@ type checkup struct {
 	status   func() string
 	deadline time.Time
 	agent    string
-	// byPort: nothing but its port says whether the program serves already.
+	// byPort reports whether nothing but its port shows that the program serves already.
 	byPort  bool
 	journal *journal
 	log     logr.Logger
@@ -205,7 +205,7 @@ func (c *checkup) ask(ctx context.Context, what, path string, timeout time.Durat
 }
 
 func (c *checkup) refused(subject string, got reply, passing statuses) error {
-	text := "it was answered by status " + statusText(got.status) + " instead of " + passing.String()
+	text := "the response had status " + statusText(got.status) + " instead of " + passing.String()
 	if got.location != "" {
 		text += ", which leads to " + shorten(got.location)
 	}

@@ -32,7 +32,7 @@ type child struct {
 	gone   chan struct{}
 	// readers are those of stdout and stderr.
 	readers sync.WaitGroup
-	// reading: stdout is read already. Only the goroutine that spawns uses it.
+	// reading reports whether stdout is read already. Only the goroutine that spawns uses it.
 	reading bool
 
 	mu    sync.Mutex
@@ -115,12 +115,13 @@ type childSpec struct {
 	argv, env []string
 	dir       string
 	identity  *identity
-	// noNewPrivileges: executing a setuid program gives the process nothing.
+	// noNewPrivileges reports whether executing a setuid program gives the process nothing.
 	noNewPrivileges bool
 	output          *output
-	// noInput: its stdin is empty, and nothing but its output comes by the admin socket.
+	// noInput reports whether its stdin is empty, and nothing but its output comes by the admin socket.
 	noInput bool
-	// secondAdmin: the admin socket is its descriptor 3 as well, so that the loader can hide what it reads.
+	// secondAdmin reports whether the admin socket is its descriptor 3 as well, so that the loader can hide what it
+	// reads.
 	secondAdmin bool
 	// held is a file that the process keeps open as descriptor 3; nil means none.
 	held *os.File
@@ -285,7 +286,7 @@ func (c *child) noteSent(sig syscall.Signal) {
 	}
 }
 
-// lives: the process has not ended.
+// lives reports whether the process has not ended.
 func (c *child) lives() bool {
 	select {
 	case <-c.exited:

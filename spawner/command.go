@@ -164,14 +164,14 @@ type command struct {
 	argv []string
 	// flags are those of the interpreter.
 	flags []string
-	// preloader is the same for the preloader; nil: there is none.
+	// preloader is the same for the preloader; nil means that there is none.
 	preloader []string
 	// env is what goes with them.
 	env map[string]string
 	// interpreters are those that were chosen for it, its own last.
 	interpreters []Interpreter
-	// generic: the program need not speak the handshake; it may serve HTTP on
-	// a port that it is given.
+	// generic reports whether the program need not speak the handshake; it may
+	// serve HTTP on a port that it is given.
 	generic bool
 }
 
@@ -188,7 +188,7 @@ type loader struct {
 	interpreter func(*resolver, *command) (string, error)
 	script      string
 	preloader   string
-	// smart: by a preloader unless something else is said.
+	// smart reports whether a preloader starts its processes unless something else is said.
 	smart bool
 }
 
@@ -206,7 +206,7 @@ var loadersByType = map[string]loader{
 }
 
 // languages are the directories of loaders that a program of a type may look into. One with a start command of its own
-// is told of all.
+// gets all.
 func languages(appType string) []string {
 	if appType == phpType {
 		return nil
@@ -232,7 +232,7 @@ type resolver struct {
 	uid  int
 	// byName leaves the search for programs to a login shell.
 	byName bool
-	// switched: the process will run as another user than this program.
+	// switched reports whether the process will run as another user than this program.
 	switched bool
 }
 
@@ -277,7 +277,7 @@ func (r *resolver) resolve(p *program) (*command, error) {
 	}
 
 	c.argv = slices.Concat([]string{interpreter}, c.flags, []string{r.loaderFile(l.script)})
-	// Without pidfds, a process that another one has forked cannot be told from a later one with its number.
+	// Without pidfds, a process that another one has forked looks the same as a later one with its number.
 	smart := r.app.SpawnMethod == SmartSpawning || r.app.SpawnMethod == "" && l.smart
 	if smart && canAdopt() && l.preloader != "" {
 		c.preloader = []string{interpreter, r.loaderFile(l.preloader)}

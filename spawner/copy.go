@@ -66,7 +66,7 @@ func newLoadersCopy(dir string) (*loadersCopy, error) {
 // mark is what the names of the factory's socket directories begin with.
 func (c *loadersCopy) mark() string { return strings.TrimPrefix(filepath.Base(c.path), copyPrefix) }
 
-// isThere: the directory is still the one of its name.
+// isThere reports whether the directory is still the one of its name.
 func (c *loadersCopy) isThere() bool {
 	ours, err := c.lock.Stat()
 	if err != nil {

@@ -26,7 +26,7 @@ type Detection struct {
 	builder string
 }
 
-// ErrNoApp says that nothing in a directory tells what application it holds.
+// ErrNoApp means that nothing in a directory tells what application it holds.
 var ErrNoApp = errors.New("no application found")
 
 // Detect returns what the application in root may be, the most certain first, which is the one that App without a Type,

@@ -119,7 +119,7 @@ func cableAdapter(cable, environment string) string {
 	return ""
 }
 
-// socketIO is the path that Socket.IO has unless it is told another one.
+// socketIO is the path that Socket.IO has unless it is configured with another one.
 const socketIO = "/socket.io"
 
 func (d *directory) nodeStreams(s *Streams) {

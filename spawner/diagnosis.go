@@ -49,9 +49,9 @@ type diagnosis struct {
 	step     StepName
 	port     int
 	user     string
-	// shell: a shell executed the program.
+	// shell reports whether a shell executed the program.
 	shell bool
-	// loaders is the directory of ours; empty: there is none yet.
+	// loaders is the directory of ours; empty means that there is none yet.
 	loaders string
 
 	// identifier knows whose rights there are for what lies in a directory without an application.

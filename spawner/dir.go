@@ -26,13 +26,13 @@ var errPathTooLong = errors.New("the path is too long for Unix sockets")
 // privateDir is the directory of a factory.
 type privateDir struct {
 	path string
-	// own: path itself was made here; ownSockets: sockets was.
+	// own reports whether path itself was made here, ownSockets whether sockets was.
 	own, ownSockets bool
 	// loaders has a directory for each language that an application has needed.
 	loaders string
 	copy    *loadersCopy
 	sockets string
-	// shared: processes run as other users, who have to get through.
+	// shared reports whether processes run as other users, who have to get through.
 	shared bool
 	// root is sockets, held open so that nothing is looked up or removed
 	// anywhere else.
@@ -47,7 +47,7 @@ func openPrivateDir(path string, shared bool) (_ *privateDir, err error) {
 	d := &privateDir{path: path, shared: shared}
 	if path == "" {
 		// Not TempDir's own path: it may be a link, and loaders report
-		// sockets by the path they were told.
+		// sockets by the path they were given.
 		temp, err := filepath.EvalSymlinks(os.TempDir())
 		if err != nil {
 			return nil, err

@@ -47,8 +47,7 @@ func spawn(ctx context.Context, f *factory, app App,
 			return nil, a.fail(ctx, err)
 		}
 
-		a.config.Logger.Info("another program took the port that the application was told, before it could: another "+
-			"one is tried",
+		a.config.Logger.Info("another program took the port that was allotted to the application: another one is tried",
 			"app", a.app.Name(), "port", a.port)
 		a.end(err)
 	}

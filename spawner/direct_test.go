@@ -61,7 +61,7 @@ func TestServing(t *testing.T) {
 		"garbage before the handshake":    app(t, "http", "noise=\xff\xfe\x1b[0m!> in the middle\n!>\n>! \n"),
 		"handshake twice":                 app(t, "re-exec"),
 		"much output while it starts":     app(t, "flood"),
-		"a pid that is nobody's":          app(t, "http", "pid=99999999"),
+		"a pid of no process":             app(t, "http", "pid=99999999"),
 		"a pid of a process that is ours": app(t, "http", fmt.Sprintf("pid=%d", os.Getpid())),
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -104,7 +104,7 @@ func (a *attempt) keepAssigned(vars map[string]string) {
 
 		if configured := vars[name]; name == portVariable && configured != value {
 			a.config.Logger.Info("the configured environment variable PORT does not count: the application has to "+
-				"serve on the port that it is told",
+				"serve on the port that the server allots",
 				"app", a.app.Name(), "configured", configured, "port", value, "from", a.source(name))
 		}
 

@@ -181,7 +181,7 @@ func (p *envParser) quoted(quote byte, b *strings.Builder) bool {
 	return false
 }
 
-// isShellName: what a shell can have as the name of a variable.
+// isShellName reports whether a shell can have name as that of a variable.
 func isShellName(name string) bool {
 	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_"
 	return name != "" && strings.IndexByte("0123456789", name[0]) < 0 && strings.Trim(name, letters+"0123456789") == ""

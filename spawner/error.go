@@ -72,7 +72,7 @@ type SpawnError struct {
 	// AppName, AppRoot, Environment and Command say what was to be started.
 	AppName, AppRoot, Environment string
 	Command                       []string
-	// Preloader: the process that failed was the application's preloader.
+	// Preloader reports whether the process that failed was the application's preloader.
 	Preloader bool
 	// User is the user that the process ran as; empty before that was decided.
 	User string

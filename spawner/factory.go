@@ -29,13 +29,13 @@ type Config struct {
 	// Dir is an existing directory for the processes' sockets and our loader
 	// scripts that no other user can write to. Its path must leave room for the
 	// names of Unix sockets. As root, all of the path must belong to root, and
-	// the users that processes run as must be able to pass it. Empty: a temporary directory, made when it is
-	// first needed and removed by Close.
+	// the users that processes run as must be able to pass it. Empty means a temporary directory, made
+	// when it is first needed and removed by Close.
 	Dir string
 	// Logger gets failures, and what the processes print. The zero value passes on
 	// failures, warnings and what they print to stderr to slog.Default. Lines are
 	// logged beside the process's work: a sink that cannot keep up loses lines, and
-	// is told how much.
+	// gets the number of them.
 	Logger logr.Logger
 	// OutputPrefix makes the message for a printed line
 	// "App 123 stdout: line"; without it the message is the line. The fields
@@ -48,15 +48,15 @@ type Config struct {
 	// printed last is kept in memory.
 	Witness bool
 	// TermDelay is how long after the request to stop, the end of its stdin,
-	// a process and its process group get SIGTERM; 0: DefaultTermDelay.
+	// a process and its process group get SIGTERM; zero means DefaultTermDelay.
 	TermDelay time.Duration
 	// ShutdownTimeout is how long after the request to stop they get SIGKILL;
-	// 0: DefaultShutdownTimeout.
+	// zero means DefaultShutdownTimeout.
 	ShutdownTimeout time.Duration
 	// Users decides the user that processes run as when this program is root.
 	Users UserPolicy
 	// DefaultUser and DefaultGroup are for applications whose user and group
-	// cannot be used; empty: the constant DefaultUser, and the primary group of
+	// cannot be used; empty means the constant DefaultUser, and the primary group of
 	// the default user. They may be root only if they say so.
 	DefaultUser, DefaultGroup string
 	// Version is our version for loaders; empty means DefaultVersion.

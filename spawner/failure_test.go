@@ -38,7 +38,7 @@ func say(t *testing.T, text string, params ...string) spawner.App {
 }
 
 // TestFailures has the rows of the failure table: what the application does,
-// and what its user is told.
+// and what its user sees.
 func TestFailures(t *testing.T) {
 	t.Parallel()
 	const printed = "print=what it printed"
@@ -48,7 +48,7 @@ func TestFailures(t *testing.T) {
 		name     string
 		app      spawner.App
 		category spawner.Category
-		kind     loaderproto.Kind // 0: not an error of the protocol
+		kind     loaderproto.Kind // zero means no error of the protocol
 		step     spawner.StepName
 		summary  string
 		status   string

@@ -25,7 +25,7 @@ const (
 // flood is how much of a process's output may be logged: rate bytes a second. All but
 // pause need the output's lock.
 type flood struct {
-	rate int64 // 0: no limit
+	rate int64 // zero means no limit
 	left int64
 	at   time.Time
 }

@@ -48,7 +48,7 @@ func TestGenericProgram(t *testing.T) {
 	require.Contains(t, s.Env, "PORT="+port)
 	began := time.Now()
 	p.Stop(t.Context())
-	require.Less(t, time.Since(began), spawner.DefaultTermDelay/2, "it is told by TERM")
+	require.Less(t, time.Since(began), spawner.DefaultTermDelay/2, "it gets TERM")
 	require.Equal(t, "signal: terminated", p.ExitStatus())
 	require.NotContains(t, f.log.String(), "ERROR")
 }
@@ -156,9 +156,9 @@ func TestScriptsWithPort(t *testing.T) {
 		time.Millisecond)
 }
 
-// TestPortTakenBySomebodyElse: who takes the application's port before it does
-// gets no request; the application is told another port.
-func TestPortTakenBySomebodyElse(t *testing.T) {
+// TestPortTakenByAnotherProgram: who takes the application's port before it does
+// gets no request; the application gets another port.
+func TestPortTakenByAnotherProgram(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
 		t.Skip("needs /proc")
@@ -211,7 +211,7 @@ func squat(t *testing.T, file string) net.Listener {
 	return nil
 }
 
-// The port that a program is told to serve on counts, whatever PORT is configured.
+// The port that is allotted to a program counts, whatever PORT is configured.
 func TestAssignedPortCountsMostOfAll(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "vars")

@@ -86,7 +86,7 @@ type guard struct {
 	process *os.Process
 	input   *os.File
 	gone    chan struct{}
-	// failed: it could not be started, which was logged.
+	// failed reports whether it could not be started, which was logged.
 	failed bool
 }
 

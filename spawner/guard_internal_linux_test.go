@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The shell that ends programs is told of each, of its process ID once it has one, and of its end.
+// The shell that ends programs learns of each, of its process ID once it has one, and of its end.
 func TestGuardIsToldOfEachProgram(t *testing.T) {
 	shell, input, err := os.Pipe()
 	require.NoError(t, err)

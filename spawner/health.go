@@ -91,7 +91,7 @@ func (a *attempt) confirm(ctx context.Context, p *process) error {
 	return nil
 }
 
-// isChecked: there is something to be asked of a process before it serves.
+// isChecked reports whether there is something to be asked of a process before it serves.
 func (a *App) isChecked() bool { return a.HealthPath != "" || len(a.WarmupPaths) > 0 }
 
 // checkSteps are the steps of a spawn that ask.

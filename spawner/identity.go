@@ -44,9 +44,9 @@ type identity struct {
 	groups []int
 	// switched reports whether the process runs as another user than this program.
 	switched bool
-	// byStartupFile: whose file it is decided it.
+	// byStartupFile reports whether the owner of the startup file decided it.
 	byStartupFile bool
-	// doubt is what the operator is warned of; nil: nothing.
+	// doubt is what the operator is warned of; nil means nothing.
 	doubt error
 }
 
@@ -100,8 +100,8 @@ func newIdentifier(c *Config) *identifier {
 // switches reports whether processes may run as another user than this program.
 func (i *identifier) switches() bool { return i.euid == 0 && i.policy != SameUser }
 
-// stranger returns whom nothing may be shown that is not for everybody: the default user, or this program's if it does
-// not switch.
+// stranger returns the user that may see only what everybody may: the default user, or this program's if it does not
+// switch.
 func (i *identifier) stranger() (*identity, error) {
 	if !i.switches() {
 		return &identity{}, nil

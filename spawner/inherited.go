@@ -56,8 +56,8 @@ func IsOperators(name string) bool {
 	return isForOperator(name)
 }
 
-// isForOperator: the variable belongs to the session of whoever has started
-// this process, and not to another one.
+// isForOperator reports whether the variable belongs to the session of whoever has
+// started this process, and not to another one.
 func isForOperator(name string) bool {
 	switch name {
 	case "MAIL", "OLDPWD", "XAUTHORITY", "GNUPGHOME", "KRB5CCNAME", "USERNAME":

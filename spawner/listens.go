@@ -6,7 +6,7 @@ import (
 	"github.com/gopassenger/passenger/internal/sockdiag"
 )
 
-// listens says whether the attempt's process, or one that it has started, listens on
+// listens reports whether the attempt's process, or one that it has started, listens on
 // the port at an address; known is false if that cannot be found out.
 func (a *attempt) listens(addr netip.Addr) (ours, known bool) {
 	listeners, err := sockdiag.Listeners(a.port)

@@ -88,7 +88,7 @@ func TestFloodWhileTheLogIsStuckStopsNoRequest(t *testing.T) {
 	f.log.block = make(chan struct{})
 	p := f.start(t, app(t, "flood", "bytes="+strconv.Itoa(8<<20)))
 	body, err := get(t, p, "/")
-	require.NoError(t, err, "a log that is stuck holds nobody up")
+	require.NoError(t, err, "a log that is stuck holds no request up")
 	require.Equal(t, "hello", body)
 	close(f.log.block)
 	p.Stop(t.Context())

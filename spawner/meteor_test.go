@@ -34,8 +34,8 @@ func meteorApp(t *testing.T, kind string) spawner.App {
 	return a
 }
 
-// answer is what the stand-ins say of themselves.
-func answer(t *testing.T, p spawner.Process) map[string]any {
+// report is what the stand-ins say of themselves.
+func report(t *testing.T, p spawner.Process) map[string]any {
 	t.Helper()
 	body, err := get(t, p, "/")
 	require.NoError(t, err)
@@ -56,7 +56,7 @@ func TestMeteorSource(t *testing.T) {
 	for environment, production := range map[string]bool{"production": true, "development": false} {
 		a.Environment = environment
 		p := f.start(t, a)
-		said := answer(t, p)
+		said := report(t, p)
 		argv, err := json.Marshal(said["argv"])
 		require.NoError(t, err)
 		require.Equal(t, production, strings.Contains(string(argv), "--production"))
@@ -74,7 +74,7 @@ func TestMeteorBundle(t *testing.T) {
 	found, err := spawner.Detect(a.Root)
 	require.NoError(t, err)
 	require.Equal(t, "meteor", found[0].Type)
-	said := answer(t, f.start(t, a))
+	said := report(t, f.start(t, a))
 	require.Equal(t, "http://localhost/", said["ROOT_URL"])
 	require.Equal(t, "1", said["HTTP_FORWARDED_COUNT"])
 	settings, ok := said["METEOR_SETTINGS"].(string)
@@ -82,7 +82,7 @@ func TestMeteorBundle(t *testing.T) {
 	require.JSONEq(t, `{"key": "value"}`, settings)
 
 	a.Env["ROOT_URL"] = "https://shop.example"
-	require.Equal(t, "https://shop.example", answer(t, f.start(t, a))["ROOT_URL"])
+	require.Equal(t, "https://shop.example", report(t, f.start(t, a))["ROOT_URL"])
 }
 
 func TestMeteorIsMissing(t *testing.T) {

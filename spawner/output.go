@@ -37,14 +37,14 @@ type Output interface {
 type output struct {
 	log    logr.Logger
 	prefix bool
-	// open returns where lines go; nil: to log.
+	// open returns where lines go; nil means log.
 	open func() Output
 
 	mu       sync.Mutex
 	pid      int
 	captured []byte
 	dropped  int64
-	// last is the end of all that was printed, twice as much as is shown; keeping: it is kept.
+	// last is the end of all that was printed, twice as much as is shown; keeping reports whether it is kept.
 	last    []byte
 	keeping bool
 	// ignore reports whether a line is not to be shown at all; nil means that none is.
@@ -54,11 +54,11 @@ type output struct {
 	queue     []logLine
 	queued    int
 	unlogged  int64
-	// due: unlogged is to be told now, and not when toldLater fires.
+	// due reports whether unlogged is to be logged now, and not when toldLater fires.
 	due        bool
 	toldLater  *time.Timer
-	idle       chan struct{} // closed when the logging goroutine ends; nil: there is none
-	to         Output        // nil: log
+	idle       chan struct{} // closed when the logging goroutine ends; nil means that there is none
+	to         Output        // nil means log
 	ended      bool
 	out, error stream
 

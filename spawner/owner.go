@@ -19,10 +19,10 @@ var errPeer = errors.New("another user listens on the application's address")
 // owner says who may listen on the addresses of a process.
 type owner struct {
 	uid int
-	// switched: the process runs as another user than this program, so that there are
+	// switched reports whether the process runs as another user than this program, so that there are
 	// users who do not trust each other. What cannot be found out is refused then.
 	switched bool
-	// session is that of the process; 0: it is not known yet.
+	// session is that of the process; zero means that it is not known yet.
 	session int
 
 	mu sync.Mutex
@@ -70,7 +70,7 @@ func (o *owner) refusal(uid int) error {
 }
 
 // checkPeer makes sure that one of the process's sockets is at the other end of a new
-// connection: whatever was there when the address was told may have been replaced.
+// connection: whatever was there when the address was reported may have been replaced.
 func (o *owner) checkPeer(conn net.Conn) error {
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {

@@ -61,7 +61,7 @@ func TestPerlLoader(t *testing.T) {
 	resp, home := s.get(t, "/")
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 	require.Equal(t, "text/plain", resp.Header.Get("Content-Type"))
-	require.Contains(t, home, "has answered 1 requests.")
+	require.Contains(t, home, "has served 1 requests.")
 
 	resp, body := s.ask(t, http.MethodHead, "/", http.NoBody)
 	require.Equal(t, http.StatusOK, resp.StatusCode)
@@ -95,7 +95,7 @@ func TestPerlLoader(t *testing.T) {
 	require.Eventually(t, func() bool { return len(s.log.lines("the application failed: as was asked for")) == 1 },
 		patience, time.Millisecond)
 	_, body = s.get(t, "/")
-	require.Contains(t, body, "has answered 3 requests.")
+	require.Contains(t, body, "has served 3 requests.")
 }
 
 // A connection serves on after a body that the application has not read. The handler
@@ -114,9 +114,9 @@ func TestPerlLoaderKeepsConnections(t *testing.T) {
 
 	// More than is worth reading ends the connection, and no more than that.
 	_, body := s.ask(t, http.MethodPost, "/", bytes.NewReader(make([]byte, 3<<20)))
-	require.Contains(t, body, "has answered 41 requests.")
+	require.Contains(t, body, "has served 41 requests.")
 	_, body = s.get(t, "/")
-	require.Contains(t, body, "has answered 42 requests.")
+	require.Contains(t, body, "has served 42 requests.")
 	require.EqualValues(t, 2, s.dials.Load())
 }
 
@@ -258,7 +258,7 @@ func (c *perlConn) send(t *testing.T, b []byte) {
 	require.NoError(t, err)
 }
 
-// read reads a response, and says whether the connection stays open.
+// read reads a response, and returns whether the connection stays open.
 func (c *perlConn) read(t *testing.T) (body string, keeps bool) {
 	t.Helper()
 	resp, err := http.ReadResponse(c.br, nil)
@@ -270,11 +270,11 @@ func (c *perlConn) read(t *testing.T) (body string, keeps bool) {
 	return string(b), !resp.Close
 }
 
-// requireAnswered reads the response that says how many requests there were.
-func (c *perlConn) requireAnswered(t *testing.T, n int) {
+// requireServed reads the response that says how many requests there were.
+func (c *perlConn) requireServed(t *testing.T, n int) {
 	t.Helper()
 	body, keeps := c.read(t)
-	require.Contains(t, body, fmt.Sprintf("has answered %d ", n))
+	require.Contains(t, body, fmt.Sprintf("has served %d ", n))
 	require.True(t, keeps)
 }
 
@@ -300,15 +300,15 @@ func TestPerlLoaderConnections(t *testing.T) {
 	// An idle connection, a silent one and half a header hold up nothing.
 	idle, _, half := dialPerl(t, p), dialPerl(t, p), dialPerl(t, p)
 	idle.send(t, request)
-	idle.requireAnswered(t, 1)
+	idle.requireServed(t, 1)
 	half.send(t, request[:9])
 	other := dialPerl(t, p)
 	other.send(t, request)
-	other.requireAnswered(t, 2)
+	other.requireServed(t, 2)
 	half.send(t, request[9:])
-	half.requireAnswered(t, 3)
+	half.requireServed(t, 3)
 	idle.send(t, request)
-	idle.requireAnswered(t, 4)
+	idle.requireServed(t, 4)
 
 	for control, reply := range map[string]string{
 		sessionproto.MethodPing: sessionproto.PingReply,
@@ -339,11 +339,11 @@ func TestPerlLoaderConnections(t *testing.T) {
 	large := dialPerl(t, p)
 	large.send(t, perlRequest(t, "/", info.ConnectPassword, "CONTENT_LENGTH", "1000000"))
 	body, keeps := large.read(t)
-	require.Contains(t, body, "has answered 5 ")
+	require.Contains(t, body, "has served 5 ")
 	require.False(t, keeps)
 	require.Empty(t, large.readAll(t))
 	idle.send(t, request)
-	idle.requireAnswered(t, 6)
+	idle.requireServed(t, 6)
 	p.Stop(t.Context())
 	require.Equal(t, "exit status 0", p.ExitStatus())
 	require.Len(t, f.log.lines("wrong connect password"), 3)

@@ -12,7 +12,7 @@ import (
 
 // Only who owns the startup file, or root, may have put it where it is: see
 // docs/flying.md.
-func TestOwnerOfStartupFileDecidesOnlyWhereNobodyElseCanHavePutIt(t *testing.T) {
+func TestOwnerOfStartupFileDecidesOnlyWhereNoOtherUserCanHavePutIt(t *testing.T) {
 	t.Parallel()
 	requireRoot(t)
 	program := sharedProgram(t)

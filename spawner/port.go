@@ -17,7 +17,7 @@ const (
 var (
 	errNoPort = errors.New("there is no free port")
 	// errPortTaken means that another program listens on the application's port.
-	errPortTaken = errors.New("another program listens on the port that the application was told")
+	errPortTaken = errors.New("another program listens on the port that was allotted to the application")
 )
 
 // portRange allots ports. The zero value is usable.

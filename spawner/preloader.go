@@ -325,7 +325,7 @@ func (e *exits) tell(w loaderproto.WorkerExit) {
 	e.news = make(chan struct{})
 }
 
-// close says that nothing more will be told.
+// close notes that nothing more will come.
 func (e *exits) close() {
 	e.mu.Lock()
 	defer e.mu.Unlock()

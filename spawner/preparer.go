@@ -39,7 +39,7 @@ exec "$@"
 // loginShells are the shells that get along with what is asked of them.
 var loginShells = []string{"bash", "zsh", "ksh"}
 
-// loginShell is the shell to start app by; empty: none.
+// loginShell is the shell to start app by; empty means none.
 func (a *attempt) loginShell() string {
 	sh := a.identity.shell
 	if a.app.LoadShellEnv && slices.Contains(loginShells, filepath.Base(sh)) && filepath.IsAbs(sh) {
@@ -49,7 +49,7 @@ func (a *attempt) loginShell() string {
 	return ""
 }
 
-// needsShell: the process is set up by the preparer.
+// needsShell reports whether the process is set up by the preparer.
 func (a *attempt) needsShell() bool {
 	return a.loginShell() != "" || a.app.Umask != "" || a.app.FileLimit != 0
 }

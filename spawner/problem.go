@@ -82,5 +82,5 @@ const (
 	readyUnfinished
 )
 
-// isOfCheck: the process started, and failed when it was asked.
+// isOfCheck reports whether the process started, and failed when it was asked.
 func (p problem) isOfCheck() bool { return unhealthy <= p && p <= endedInCheck }

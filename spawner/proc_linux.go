@@ -54,7 +54,7 @@ func readProc(pid int) (procEntry, error) {
 	return p, errors.Join(groupErr, sessionErr)
 }
 
-// hasEnded reports whether a process is known to have ended, although nobody may have noticed.
+// hasEnded reports whether a process is known to have ended, also one whose parent has not waited for it.
 func hasEnded(pid int) bool {
 	p, err := readProc(pid)
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) || err == nil && p.zombie

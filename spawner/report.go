@@ -36,13 +36,13 @@ type Report struct {
 	Message string `json:"message"`
 	// Output is the last of what the process printed, at most MaxReportedLines.
 	Output string `json:"output"`
-	// OutputCut: there was more before it.
+	// OutputCut reports whether there was more before it.
 	OutputCut bool `json:"outputCut"`
 	// Step is the one that failed, and ExitStatus how the process ended, if it did
 	// by itself.
 	Step       string `json:"step"`
 	ExitStatus string `json:"exitStatus"`
-	// Preloader: the process that failed was the application's preloader.
+	// Preloader reports whether the process that failed was the application's preloader.
 	Preloader bool `json:"preloader"`
 	// Command and User are those of the process; empty before they were decided.
 	Command string `json:"command"`

@@ -13,7 +13,7 @@ type smart struct {
 	// turn has an element while a spawn uses the preloader: others wait for
 	// each other.
 	turn      chan struct{}
-	preloader *preloader // guarded by turn; nil: none was started
+	preloader *preloader // guarded by turn; nil means that none was started
 	closed    atomic.Bool
 }
 
@@ -82,7 +82,7 @@ func (s *smart) fork(ctx context.Context, a *attempt) error {
 			return err
 		}
 
-		a.config.Logger.Error(err, "the preloader did not fork a process and is started anew", "app", a.app.Name())
+		a.config.Logger.Error(err, "the preloader did not fork a process and is started again", "app", a.app.Name())
 		a.journal.enter(StepPreloader)
 	}
 }

@@ -206,7 +206,7 @@ func TestKilledPreloaderIsRestartedOnce(t *testing.T) {
 	f := newSmartFixture(t, preloaded(t, modern, "spoil=die", "times=1"))
 	f.worker(t)
 	f.requireLoads(t, 2)
-	require.Len(t, f.log.lines("started anew"), 1, f.log.String())
+	require.Len(t, f.log.lines("started again"), 1, f.log.String())
 
 	t.Run("always", func(t *testing.T) {
 		t.Parallel()
@@ -254,8 +254,8 @@ func TestPreloaderThatSendsGarbageIsKilled(t *testing.T) {
 	t.Parallel()
 
 	for spoil, summary := range map[string]string{
-		"garbage": "answered what it should not",
-		"half":    "answered what it should not",
+		"garbage": "sent a response that it should not",
+		"half":    "sent a response that it should not",
 		"error":   "no memory to fork",
 		"foreign": "one of its own",
 	} {

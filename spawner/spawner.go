@@ -97,7 +97,7 @@ type Info struct {
 	OtherSockets []loaderproto.Socket
 	// Scripts are those of an application of type php; nil for other types.
 	Scripts *Scripts
-	// Checked: the process has passed the App's health check and got its
+	// Checked reports whether the process has passed the App's health check and got its
 	// warm-up requests. Package passenger calls Confirm for those that have not.
 	Checked bool
 	// SpawnStarted and SpawnEnded carry monotonic readings.
@@ -117,16 +117,16 @@ const (
 // Socket is a socket that takes requests.
 type Socket struct {
 	loaderproto.Socket
-	// SessionKeepAlive: connections of the session protocol stay open between
+	// SessionKeepAlive reports whether connections of the session protocol stay open between
 	// requests.
 	SessionKeepAlive bool
-	// OutOfBandWork: the process can be asked for out-of-band work by HTTP.
+	// OutOfBandWork reports whether the process can be asked for out-of-band work by HTTP.
 	OutOfBandWork bool
-	// NamesClient: requests by HTTP tell the process who the client is.
+	// NamesClient reports whether requests by HTTP tell the process who the client is.
 	NamesClient bool
 	// Dial connects to the socket.
 	Dial func(context.Context) (net.Conn, error)
 	// Log gets each line, without its end, that the process writes to the error stream of
-	// a request by FastCGI. It may be called by several goroutines; nil: lines are dropped.
+	// a request by FastCGI. It may be called by several goroutines; nil means that lines are dropped.
 	Log func(line []byte)
 }

@@ -81,9 +81,9 @@ func TestAddressTakenByAnotherTenantGetsNoRequest(t *testing.T) {
 	t.Parallel()
 
 	for name, behaviour := range map[string][]string{
-		"a port that the program was told": {"generic-supervisor"},
-		"an address that a loader reports": {"tcp", "stops=yes"},
-		"a name that a loader reports":     {"tcp", "stops=yes", "host=localhost"},
+		"a port that was allotted to the program": {"generic-supervisor"},
+		"an address that a loader reports":        {"tcp", "stops=yes"},
+		"a name that a loader reports":            {"tcp", "stops=yes", "host=localhost"},
 	} {
 		for _, host := range []string{"127.0.0.1", "0.0.0.0", "::"} {
 			t.Run(name+", the thief at "+host, func(t *testing.T) {
@@ -220,7 +220,7 @@ func TestReportedAddressOfAnotherTenantIsRefused(t *testing.T) {
 	require.NoError(t, err)
 }
 
-// A program that is told a Unix socket has an address that no other user can take.
+// A program that gets a Unix socket has an address that no other user can take.
 func TestProgramServesOnSocketThatItsCommandNames(t *testing.T) {
 	t.Parallel()
 
@@ -238,7 +238,7 @@ func TestProgramServesOnSocketThatItsCommandNames(t *testing.T) {
 	}
 }
 
-// The same by a shell, as another user; and it is told if it does not serve there.
+// The same by a shell, as another user; and the advice names $SOCKET if it does not serve there.
 func TestProgramOfAnotherUserServesOnSocket(t *testing.T) {
 	t.Parallel()
 	f := newUserFixture(t)

@@ -11,9 +11,9 @@ type AppType struct {
 	// StartupFile is what an application of this type has in its root.
 	StartupFile  string
 	processTitle string
-	// traceFile: its loader writes backtraces into a file that exists before.
+	// traceFile reports whether its loader writes backtraces into a file that exists before.
 	traceFile bool
-	// costlyTraces: its loader needs memory for them, so that they are for processes with a limit of time only.
+	// costlyTraces reports whether its loader needs memory for them: only processes with a time limit have them.
 	costlyTraces bool
 }
 

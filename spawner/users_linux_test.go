@@ -163,7 +163,7 @@ func TestUserSwitchingSetsExactlyTheUsersRights(t *testing.T) {
 		{name: "forty groups", uid: bob, gid: bob, want: bob, wantGID: bob, groups: forty},
 		{name: "no shell, no home, group root", uid: carol, gid: carol, want: carol, wantGID: nobody},
 		{name: "root is never taken", uid: 0, gid: 0, want: nobody, wantGID: nobody},
-		{name: "nor somebody unknown", uid: stranger, gid: stranger, want: nobody, wantGID: nobody},
+		{name: "nor an unknown user", uid: stranger, gid: stranger, want: nobody, wantGID: nobody},
 		{
 			name: "a link belongs to whoever made it", uid: 0, gid: 0, change: link, want: alice, wantGID: alice,
 			groups: []int{62001},
@@ -370,7 +370,7 @@ func TestDirectoryThatOthersCanReplaceIsRefused(t *testing.T) {
 
 	for name, spoil := range map[string]func(dir string) error{
 		"writable for others": func(dir string) error { return os.Chmod(dir, 0o777) },
-		"somebody else's":     func(dir string) error { return os.Chown(dir, alice, alice) },
+		"another user's":      func(dir string) error { return os.Chown(dir, alice, alice) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -12,7 +12,7 @@ import (
 // environment.
 var venvNames = []string{"venv", ".venv"}
 
-// venvPython returns the Python of the virtual environment in dir; empty: there is no
+// venvPython returns the Python of the virtual environment in dir; empty means no
 // such environment. One that is there and cannot be used is a fault: another Python
 // would find none of the packages, and its error would not show the cause.
 func venvPython(dir string) (string, error) {

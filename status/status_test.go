@@ -21,7 +21,7 @@ import (
 	"github.com/gopassenger/passenger/status"
 )
 
-var update = flag.Bool("update", false, "write the files testdata/*.golden anew")
+var update = flag.Bool("update", false, "write the files testdata/*.golden again")
 
 func requireGolden(t *testing.T, name, got string) {
 	t.Helper()
@@ -379,7 +379,7 @@ func TestSnapshotAsOptionsInJSON(t *testing.T) {
 		require.NotContains(t, b.String(), secret)
 	}
 
-	// A name stands for whom it is now, whoever is listed first.
+	// A name stands for the group that has it now, whichever is listed first.
 	gone, now := s.Groups[0], s.Groups[0]
 
 	gone.Detached, gone.AppRoot = true, "/gone"

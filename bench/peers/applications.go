@@ -15,7 +15,7 @@ import (
 )
 
 // serveApplication is an application in Go that is as small as may be.
-func serveApplication([]string) error { return goapp.Serve(answers()) }
+func serveApplication([]string) error { return goapp.Serve(responder()) }
 
 // applicationHost is the host that an application is asked for by.
 func applicationHost(i int) string { return fmt.Sprintf("app%d.example", i) }

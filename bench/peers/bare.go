@@ -14,10 +14,10 @@ func serveBare(args []string) error {
 		return errors.New("bare: give an address")
 	}
 
-	return serveHTTP(args[0], answers())
+	return serveHTTP(args[0], responder())
 }
 
-func answers() http.Handler {
+func responder() http.Handler {
 	mux := http.NewServeMux()
 	for path, text := range map[string]string{
 		"/{$}": helloText, "/64k": strings.Repeat("x", 64<<10), "/1m": strings.Repeat("x", megabyte),

@@ -17,18 +17,18 @@ const megabyte = 1 << 20
 
 func checkHello(ctx context.Context, url string) error { return checkHost(ctx, url, "") }
 
-// checkHost asks for a host, empty: that of the URL.
+// checkHost asks for a host; empty means that of the URL.
 func checkHost(ctx context.Context, url, host string) error {
 	body, err := ask(ctx, http.MethodGet, url+"/", host, nil)
 	if err == nil && body != helloText {
-		err = fmt.Errorf("GET / of %s was answered with %.60q", cmp.Or(host, url), body)
+		err = fmt.Errorf("the response to GET / of %s is %.60q", cmp.Or(host, url), body)
 	}
 
 	return err
 }
 
-// checkAnswers checks all responses of the application.
-func checkAnswers(ctx context.Context, url string) error {
+// checkResponses checks all responses of the application.
+func checkResponses(ctx context.Context, url string) error {
 	if err := checkHello(ctx, url); err != nil {
 		return err
 	}
@@ -39,14 +39,14 @@ func checkAnswers(ctx context.Context, url string) error {
 		case err != nil:
 			return err
 		case body != strings.Repeat("x", length):
-			return fmt.Errorf("GET %s was answered with %d bytes in place of %d times the letter x", path, len(body),
+			return fmt.Errorf("the response to GET %s has %d bytes in place of %d times the letter x", path, len(body),
 				length)
 		}
 	}
 
 	body, err := ask(ctx, http.MethodPost, url+"/upload", "", strings.NewReader(strings.Repeat("x", megabyte)))
 	if err == nil && strings.TrimSpace(body) != strconv.Itoa(megabyte) {
-		err = fmt.Errorf("POST /upload of %d bytes was answered with %.60q", megabyte, body)
+		err = fmt.Errorf("the response to POST /upload of %d bytes is %.60q", megabyte, body)
 	}
 
 	return err
@@ -71,7 +71,7 @@ func ask(ctx context.Context, method, url, host string, body io.Reader) (string,
 	case err != nil:
 		return "", fmt.Errorf("%s %s: %w", method, url, err)
 	case response.StatusCode != http.StatusOK:
-		return "", fmt.Errorf("%s %s was answered with %s: %.200q", method, url, response.Status, text)
+		return "", fmt.Errorf("%s %s got %s: %.200q", method, url, response.Status, text)
 	}
 
 	return string(text), nil

@@ -18,7 +18,7 @@ type command struct {
 	dir  string
 	env  []string
 	// front matches the titles of those of its processes that pass requests
-	// on; the others are the application. Nil: there are none.
+	// on; the others are the application. Nil means that there are none.
 	front *regexp.Regexp
 }
 

@@ -180,7 +180,7 @@ func apachePeer(interpreter, directive, startupFile string) peer {
 	}}
 }
 
-// unprivileged makes Apache, which refuses to serve as root, become nobody.
+// unprivileged makes Apache, which refuses to serve as root, become the user nobody.
 func unprivileged() (string, error) {
 	if os.Geteuid() != 0 {
 		return "", nil

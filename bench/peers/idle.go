@@ -57,7 +57,7 @@ func askIdle(conn net.Conn) error {
 	case err != nil:
 		return err
 	case response.StatusCode != http.StatusOK:
-		return fmt.Errorf("answered with %s", response.Status)
+		return fmt.Errorf("the response is %s", response.Status)
 	}
 
 	return nil

@@ -17,7 +17,7 @@ const oursName = "ours"
 type peer struct {
 	name  string
 	needs []string // programs
-	// frontless: the application is asked without anything in between.
+	// frontless reports whether the application is asked without anything in between.
 	frontless bool
 	commands  func(s *site) ([]command, error)
 }
@@ -89,7 +89,7 @@ func (b *bench) serve(ctx context.Context, p *peer, app string) (*server, error)
 		name:      p.name,
 		url:       "http://" + addr,
 		frontless: p.frontless,
-		check:     checkAnswers,
+		check:     checkResponses,
 	}
 	if app == wikiApp {
 		running.check = checkWiki

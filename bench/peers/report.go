@@ -101,7 +101,7 @@ func mark(errors string) string {
 func latency(us float64) string {
 	d := time.Duration(us * float64(time.Microsecond))
 	switch {
-	case d == 0: // no request was answered
+	case d == 0: // no request got a response
 		return "-"
 	case d < 10*time.Millisecond:
 		return fmt.Sprintf("%.2f ms", us/1e3)

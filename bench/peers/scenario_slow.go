@@ -95,7 +95,7 @@ func (b *bench) measureSlow(ctx context.Context, p *peer) (*slowRound, error) {
 	}
 
 	r.RSSAlone, r.RSSBeside = float64(alone), float64(beside)
-	r.Downloading, r.Lost = slow.answered.Load(), slow.lost.Load()
+	r.Downloading, r.Lost = slow.begun.Load(), slow.lost.Load()
 	if reason := slow.reason.Load(); reason != nil {
 		r.Reason = (*reason).Error()
 	}
@@ -103,7 +103,7 @@ func (b *bench) measureSlow(ctx context.Context, p *peer) (*slowRound, error) {
 	slow.end()
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	r.Recovered = checkAnswers(ctx, s.url) == nil
+	r.Recovered = checkResponses(ctx, s.url) == nil
 
 	return &r, nil
 }
@@ -169,7 +169,7 @@ func (r *slowRow) errors() string {
 		case n.Reason != "":
 			return n.Reason
 		case !n.Recovered:
-			return "does not answer for 10 s when they have gone"
+			return "does not respond for 10 s when they have gone"
 		}
 	}
 

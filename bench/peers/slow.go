@@ -32,11 +32,11 @@ const (
 
 // slowCrowd are clients that send or receive a megabyte, a byte a second.
 type slowCrowd struct {
-	stop     context.CancelFunc
-	wg       sync.WaitGroup
-	answered atomic.Int64 // downloads that have begun
-	lost     atomic.Int64 // clients that could not connect, or were sent away
-	reason   atomic.Pointer[error]
+	stop   context.CancelFunc
+	wg     sync.WaitGroup
+	begun  atomic.Int64 // downloads that have begun
+	lost   atomic.Int64 // clients that could not connect, or were sent away
+	reason atomic.Pointer[error]
 }
 
 // startSlow lets them come some at a time, the next when a download has begun:
@@ -135,14 +135,14 @@ func (c *slowCrowd) download(ctx context.Context, conn net.Conn, begun chan<- st
 
 	close(begun)
 	if err != nil {
-		return fmt.Errorf("a download got no answer: %w", err)
+		return fmt.Errorf("a download got no response: %w", err)
 	}
 
 	if !strings.HasSuffix(string(status), " 200") {
-		return fmt.Errorf("a download was answered with %q", status)
+		return fmt.Errorf("a download got %q", status)
 	}
 
-	c.answered.Add(1)
+	c.begun.Add(1)
 
 	for {
 		if err := sleep(ctx, slowness); err != nil {

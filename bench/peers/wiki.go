@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// wikiApp is a page of a real application: DokuWiki, as Debian has it, renders a page anew for each request.
+// wikiApp is a page of a real application: DokuWiki, as Debian has it, renders a page again for each request.
 const wikiApp = "wiki"
 
 // wikiParts are the directories of Debian's package, by where they are in the application.

@@ -28,7 +28,7 @@ type wrkResult struct {
 	rate     float64 // requests a second
 	p50, p99 time.Duration
 	cpu      time.Duration // of wrk itself
-	refused  int64         // answers that are neither 2xx nor 3xx
+	refused  int64         // responses that are neither 2xx nor 3xx
 	failed   int64         // errors of sockets
 	timeouts int64
 }
@@ -104,7 +104,7 @@ func parseWrk(out string) (wrkResult, error) {
 	}
 
 	if r.requests == 0 {
-		return wrkResult{}, errors.New(strings.TrimSpace("no request was answered " + r.errors()))
+		return wrkResult{}, errors.New(strings.TrimSpace("no request got a response " + r.errors()))
 	}
 
 	return r, nil

@@ -58,14 +58,14 @@ Requests/sec:   2567.41
 			},
 			errors: "12 not 2xx, 24 socket errors, 4 timeouts",
 		},
-		"nobody answers": {
+		"no response": {
 			out: head + `  0 requests in 2.01s, 0.00B read
   Socket errors: connect 0, read 0, write 0, timeout 16
 Requests/sec:      0.00
 `,
-			problem: "no request was answered 16 timeouts",
+			problem: "no request got a response 16 timeouts",
 		},
-		"no result": {out: "unable to connect\n", problem: "no request was answered"},
+		"no result": {out: "unable to connect\n", problem: "no request got a response"},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -81,7 +81,7 @@ func newAboutCommand() *cobra.Command {
 		},
 	}, newRubyCommandCommand())
 
-	for _, c := range []struct{ name, short, answer string }{
+	for _, c := range []struct{ name, short, result string }{
 		{"compiled", "Show whether everything is compiled", "yes"},
 		{"custom-packaged", "Show whether it comes from a package with other paths", "no"},
 		{"installed-from-release-package", "Show whether it comes from a package of the original's", "no"},
@@ -92,8 +92,8 @@ func newAboutCommand() *cobra.Command {
 			Args:    noArguments,
 			Example: "  passenger-config about " + c.name,
 			RunE: func(cmd *cobra.Command, _ []string) error {
-				fmt.Fprintln(cmd.OutOrStdout(), c.answer)
-				if c.answer == "no" {
+				fmt.Fprintln(cmd.OutOrStdout(), c.result)
+				if c.result == "no" {
 					return errSaid
 				}
 

@@ -157,7 +157,7 @@ func (c *apiCall) body(stdin io.Reader) ([]byte, error) {
 	return body, nil
 }
 
-func (c *apiCall) print(w io.Writer, a *apiserver.Answer) error {
+func (c *apiCall) print(w io.Writer, a *apiserver.Response) error {
 	var b bytes.Buffer
 	if c.showHeaders {
 		fmt.Fprintf(&b, "HTTP/1.1 %d %s\n", a.Status, http.StatusText(a.Status))

@@ -141,7 +141,7 @@ func (t tools) newBacktracesCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "backtraces PID",
 		Short: "Show what a process of an application is doing",
-		Long: "Backtraces shows what an incident has, for a process that goes on: its requests, the\n" +
+		Long: "Backtraces shows what an incident has, for a process that keeps running: its requests, the\n" +
 			"backtraces of its threads, its last output, and what the system says of it. The process\n" +
 			"does nothing else than before.\n\n" +
 			"Ruby, Python and Go show their threads, Node.js and php-fpm if max_request_time is set. Of\n" +

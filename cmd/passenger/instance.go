@@ -264,7 +264,7 @@ func ended(i *instancedir.Instance, err error) error {
 			i.Name, said, "passenger list-instances")
 	}
 
-	return exit(1, "*** ERROR: the instance %s does not answer: it has ended, or is about to. '%s' shows those that "+
+	return exit(1, "*** ERROR: the instance %s does not respond: it has ended, or is about to. '%s' shows those that "+
 		"run.\n    (%s)",
 		i.Name, "passenger list-instances", said)
 }
@@ -300,7 +300,7 @@ func explain(i *instancedir.Instance, err error) error {
 	}
 
 	if errors.Is(err, context.DeadlineExceeded) {
-		return exit(1, "*** ERROR: the instance %s has not answered for %v: it may be overloaded, or have been "+
+		return exit(1, "*** ERROR: the instance %s has not responded for %v: it may be overloaded, or have been "+
 			"stopped. Try again, or look into its log.", i.Name, callTimeout)
 	}
 

@@ -30,7 +30,7 @@ const (
 // logTail shows the end of a log.
 type logTail struct {
 	path string
-	// lines is how many to begin with; negative: all.
+	// lines is how many to begin with; a negative value means all.
 	lines  int
 	follow bool
 	// window is how much of the end is looked through; zero means tailWindow.

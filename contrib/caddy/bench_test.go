@@ -123,7 +123,7 @@ func (s *server) measure(b *testing.B, port int) {
 			return err
 		}
 
-		return answerOf(c, r)
+		return fetch(c, r)
 	}
 	require.Eventually(b, func() bool { return ask() == nil }, patience, patience/1000) // it has started
 

@@ -96,7 +96,7 @@ func (s *server) dialWebSocket() *websocket.Conn {
 	return conn
 }
 
-// forging has headers by which a client says that it is another one.
+// forging has headers by which a client claims to be another one.
 func (s *server) forging() received {
 	s.t.Helper()
 	r := s.request(http.MethodGet, 0, "/", http.NoBody)
@@ -158,7 +158,7 @@ func (l *load) ask(c *http.Client) {
 	if err == nil {
 		r.Header.Set("X-Request-Name", name)
 		r.GetBody = nil // so that the client does not try again by itself
-		err = answerOf(c, r)
+		err = fetch(c, r)
 	}
 
 	l.mu.Lock()
@@ -174,8 +174,8 @@ func (l *load) ask(c *http.Client) {
 	}
 }
 
-// answerOf wants a whole response of status 200.
-func answerOf(c *http.Client, r *http.Request) error {
+// fetch wants a whole response of status 200.
+func fetch(c *http.Client, r *http.Request) error {
 	resp, err := c.Do(r)
 	if err != nil {
 		return err
@@ -330,17 +330,17 @@ func TestStopEndsStreamsAndProcessesAndLosesNoRequest(t *testing.T) {
 	upload.Header.Set("Expect", "100-continue")
 	upload = upload.WithContext(httptrace.WithClientTrace(t.Context(),
 		&httptrace.ClientTrace{Got100Continue: func() { close(begun) }}))
-	answered := make(chan error, 1)
+	ended := make(chan error, 1)
 	var got received
 	go func() {
 		var err error
 		got, err = s.try(upload)
-		answered <- err
+		ended <- err
 	}()
 
 	select {
 	case <-begun:
-	case err := <-answered:
+	case err := <-ended:
 		require.NoError(t, err)
 	}
 
@@ -356,7 +356,7 @@ func TestStopEndsStreamsAndProcessesAndLosesNoRequest(t *testing.T) {
 	_, err = end.Write([]byte("ended"))
 	require.NoError(t, err)
 	require.NoError(t, end.Close())
-	require.NoError(t, <-answered)
+	require.NoError(t, <-ended)
 	require.Equal(t, len("ended"), got.Length)
 
 	s.waitEnd()

@@ -74,14 +74,14 @@ func (c *collector) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 	}
 
-	answer, err := proto.Marshal(&collectorpb.ExportTraceServiceResponse{})
+	reply, err := proto.Marshal(&collectorpb.ExportTraceServiceResponse{})
 	if err != nil {
 		http.Error(w, err.Error(), http.StatusInternalServerError)
 		return
 	}
 
 	w.Header().Set("Content-Type", "application/x-protobuf")
-	_, _ = w.Write(answer)
+	_, _ = w.Write(reply)
 }
 
 // provider exports to the collector as a service does, in batches.

@@ -101,7 +101,7 @@ func New(cfg Config) (*Observer, error) {
 // request is a request in progress.
 type request struct {
 	span trace.Span
-	// inside: middleware has made the server's span, and measures.
+	// inside reports whether middleware has made the server's span, and measures.
 	inside         bool
 	method, scheme string
 }

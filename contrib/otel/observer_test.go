@@ -289,6 +289,6 @@ func TestTwoObserversMakeTwoSpans(t *testing.T) {
 		both.RequestEnded(ctx, e)
 		require.Len(s, s.ended(), 2)
 		other.RequestEnded(context.Background(), e)
-		require.Empty(s, s.ended(), "an end without a beginning is nobody's")
+		require.Empty(s, s.ended(), "an end without a beginning belongs to no span")
 	})
 }

@@ -18,7 +18,7 @@ import (
 
 func TestTheClientsTraceIsLinkedUnlessItIsTrusted(t *testing.T) {
 	for name, trust := range map[string]func(context.Context, *passenger.RequestEvent) bool{
-		"nobody": nil,
+		"none": nil,
 		"no": func(_ context.Context, e *passenger.RequestEvent) bool {
 			return e.Header.Get("X-Proxy") == "ours"
 		},
@@ -91,7 +91,7 @@ func TestTheSpanOfMiddlewareIsTheParentAndMeasures(t *testing.T) {
 		require.Equal(s, outer.SpanContext().SpanID(), ours.Parent().SpanID())
 		require.False(s, ours.Parent().IsRemote())
 		require.Equal(s, clientsSpan, outer.Parent().SpanID().String(),
-			"whom the middleware believes is its own affair")
+			"which clients the middleware believes is its own affair")
 		require.Equal(s, int64(500), attributes(ours)["http.response.status_code"])
 		require.NotContains(s, attributes(ours), "url.path")
 		s.joins(ours)

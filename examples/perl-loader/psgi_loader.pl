@@ -152,7 +152,7 @@ sub serve {
     }
 }
 
-# Receives what is there and answers the requests that are complete. Returns
+# Receives what is there and serves the requests that are complete. Returns
 # false when the connection is to be closed.
 sub advance {
     my ($conn) = @_;
@@ -169,7 +169,7 @@ sub advance {
         }
         return 1 if length $conn->{buffer} < 4 + $size;
         my $header = substr $conn->{buffer}, 0, 4 + $size, '';
-        answer($conn, substr $header, 4) or return 0;
+        serve_request($conn, substr $header, 4) or return 0;
     }
 }
 
@@ -187,8 +187,8 @@ sub send_out {
     die "the client has gone\n";
 }
 
-# Answers one request. Returns false when the connection is to be closed.
-sub answer {
+# Serves one request. Returns false when the connection is to be closed.
+sub serve_request {
     my ($conn, $header) = @_;
     my @parts = split /\0/, $header, -1;
     pop @parts;
@@ -201,7 +201,7 @@ sub answer {
         warning('refused a request with a wrong connect password');
         return 0;
     }
-    return answer_control($conn, uc($env{REQUEST_METHOD} // '')) unless exists $env{REQUEST_URI};
+    return respond_to_control($conn, uc($env{REQUEST_METHOD} // '')) unless exists $env{REQUEST_URI};
 
     my $input = PSGILoader::Input->new($conn, $env{CONTENT_LENGTH} || 0);
     complete(\%env, $input);
@@ -226,7 +226,7 @@ sub same_secret {
     return $difference =~ tr/\0//c == 0;
 }
 
-sub answer_control {
+sub respond_to_control {
     my ($conn, $method) = @_;
     my %reply = (PING => 'pong', OOBW => 'oobw done');
     write_all($conn->{socket}, $reply{$method}) if exists $reply{$method};
@@ -383,7 +383,7 @@ sub close {
     return;
 }
 
-# Answers for an application that failed. A response that has begun stays
+# Responds for an application that failed. A response that has begun stays
 # incomplete, which shows.
 sub fail {
     my ($self, $why) = @_;

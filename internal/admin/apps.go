@@ -72,7 +72,7 @@ func parseApps(body []byte) ([]App, error) {
 	// It says ISO 8859-1, and is UTF-8.
 	d.CharsetReader = func(_ string, r io.Reader) (io.Reader, error) { return r, nil }
 	if err := d.Decode(&info); err != nil {
-		return nil, fmt.Errorf("the admin API answers something else than a pool: %w", err)
+		return nil, fmt.Errorf("the admin API responds with something else than a pool: %w", err)
 	}
 
 	apps := make([]App, 0, len(info.Groups))

@@ -161,7 +161,7 @@ func (l *language) checkApp(ctx context.Context, h *Host) Result {
 		return fail("start an application by hand, which says more: passenger start DIRECTORY", "%v", err)
 	}
 
-	return ok("starts and answers")
+	return ok("starts and responds")
 }
 
 func (l *language) serve(ctx context.Context, h *Host, interpreter, dir string) error {
@@ -252,7 +252,7 @@ func fetchGreeting(ctx context.Context, url string) error {
 	}
 
 	if resp.StatusCode != http.StatusOK || string(body) != greeting {
-		return fmt.Errorf("the application answered with status %d", resp.StatusCode)
+		return fmt.Errorf("the application responded with status %d", resp.StatusCode)
 	}
 
 	return nil

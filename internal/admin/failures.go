@@ -12,7 +12,7 @@ import (
 )
 
 // FailuresNamedIn returns the failed starts whose ids are in a text, whole, for people. What the client may not see, or
-// cannot get, is left out: the text has been told already.
+// cannot get, is left out: the text itself is shown already.
 func FailuresNamedIn(ctx context.Context, client *apiserver.Client, text string) string {
 	body, err := client.Get(ctx, "/pool/errors.json")
 	if err != nil {

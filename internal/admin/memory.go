@@ -25,7 +25,7 @@ type MemoryTable struct {
 	Processes []MemoryProcess `json:"processes"`
 	// TotalPrivateDirty is the sum of what is known, in bytes.
 	TotalPrivateDirty int64 `json:"totalPrivateDirty"`
-	// Complete: it is known of all.
+	// Complete reports whether it is known of all.
 	Complete bool `json:"complete"`
 }
 

@@ -13,7 +13,7 @@ import (
 type TableStyle struct {
 	// Width is that of the terminal, in characters; less than 64 counts as 64.
 	Width int
-	// Colour says whether to use escape sequences, Unicode whether trends may have blocks.
+	// Colour reports whether to use escape sequences, Unicode whether trends may have blocks.
 	Colour, Unicode bool
 	// Live shows CPU and trends, in the place of restarts and failures.
 	Live bool

@@ -246,11 +246,11 @@ func TestAppsPassTheEnvironmentOn(t *testing.T) {
 		r := httptest.NewRequest(http.MethodGet, "/x", nil)
 		r.Header = headers(passwordHeader, testPassword, listHeader, "App-Root, Remote-User, Env-Vars",
 			"X-Passenger-App-Root", "/a", "X-Passenger-Remote-User", "alice", "X-Passenger-Env-Vars", `{"A":"b"}`)
-		answer := httptest.NewRecorder()
-		s.ServeHTTP(answer, r)
+		recorded := httptest.NewRecorder()
+		s.ServeHTTP(recorded, r)
 
 		// As Base64 of names and values with a NUL behind each.
-		require.Contains(t, answer.Body.String(), "QQBiAFJFTU9URV9VU0VSAGFsaWNlAA==")
+		require.Contains(t, recorded.Body.String(), "QQBiAFJFTU9URV9VU0VSAGFsaWNlAA==")
 	})
 }
 

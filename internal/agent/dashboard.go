@@ -15,7 +15,7 @@ import (
 	"github.com/gopassenger/passenger/internal/dashboard"
 )
 
-// Dashboard says whether Config.MetricsAddress serves a page with live figures, and for which password.
+// Dashboard decides whether Config.MetricsAddress serves a page with live figures, and for which password.
 type Dashboard struct {
 	// Dashboard turns the page on.
 	Dashboard bool

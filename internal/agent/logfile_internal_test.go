@@ -16,8 +16,8 @@ import (
 )
 
 // Whoever logs does not wait for a reader that has stopped, and what is lost by that
-// is told when it reads again.
-func TestLogWaitsForNobody(t *testing.T) {
+// is counted when it reads again.
+func TestLogWaitsForNoReader(t *testing.T) {
 	leakgate.Check(t)
 	r, w, err := os.Pipe()
 	require.NoError(t, err)
@@ -58,8 +58,8 @@ func TestLogWaitsForNobody(t *testing.T) {
 	require.Empty(t, string(rest))
 }
 
-// What was logged before the end is in the file, and of what is logged later nobody
-// gets an error.
+// What was logged before the end is in the file, and what is logged later returns no
+// error.
 func TestLogEnds(t *testing.T) {
 	leakgate.Check(t)
 	path := filepath.Join(t.TempDir(), "log")

@@ -72,7 +72,7 @@ func TestPasswordFilesThatAreRefused(t *testing.T) {
 			write(0o600, good)(t, path+"2")
 			require.NoError(t, os.Symlink(path+"2", path))
 		}, "symbolic link"},
-		"somebody else's": {func(t *testing.T, path string) {
+		"another user's": {func(t *testing.T, path string) {
 			t.Helper()
 			if os.Geteuid() != 0 {
 				interpreters.Missing(t, "root", "only root can give a file away")
@@ -122,13 +122,13 @@ func TestSocketDirectories(t *testing.T) {
 		uid  int
 		want string
 	}{
-		"root's own":            {0o755, 0, ""},
-		"closed":                {0o700, 0, ""},
-		"with a group":          {0o775, 0, "others than root"},
-		"for all":               {0o777, 0, "others than root"},
-		"for all, as /tmp":      {0o777 | os.ModeSticky, 0, "others than root"},
-		"somebody else's":       {0o755, 61001, "others than root"},
-		"somebody else's above": {0o755, -61001, "others than root"},
+		"root's own":           {0o755, 0, ""},
+		"closed":               {0o700, 0, ""},
+		"with a group":         {0o775, 0, "others than root"},
+		"for all":              {0o777, 0, "others than root"},
+		"for all, as /tmp":     {0o777 | os.ModeSticky, 0, "others than root"},
+		"another user's":       {0o755, 61001, "others than root"},
+		"another user's above": {0o755, -61001, "others than root"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			above := filepath.Join(t.TempDir(), "above")

@@ -15,7 +15,7 @@ type Privileges struct {
 	// NoNewPrivileges is true if programs with the setuid or setgid bit give applications
 	// nothing. Where all applications have it, the core has it, too.
 	NoNewPrivileges bool
-	// KeptCapabilities are capabilities of a core of root's beside those that it uses; nil:
+	// KeptCapabilities are capabilities of a core of root's beside those that it uses; nil means
 	// none, or rootsApps where applications run as root.
 	KeptCapabilities []string
 	// SyscallFilter is true if the core and what it starts have no system calls that manage

@@ -308,7 +308,7 @@ func (s *static) cannotUse(file string, err error) {
 	switch {
 	case errors.Is(err, errForeignLink):
 		tell(&s.links, "a static file is not served, since a link to it leads to another user's files: "+
-			"let the link belong to root, or to the user to whom its target belongs", "file", file)
+			"let the link belong to root, or to the user that its target belongs to", "file", file)
 	case errors.Is(err, syscall.ELOOP):
 		tell(&s.loops, "a static file is not served, since links lead in a circle to it: remove one of them", "file",
 			file)

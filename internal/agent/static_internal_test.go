@@ -117,7 +117,7 @@ func TestStaticFilesComeFromTheReleaseThatServes(t *testing.T) {
 	require.Equal(t, "js of 1", s.body("/app-01234561a.js"))
 
 	s.serves = passenger.ReleaseDirs{Serving: []string{two}, Past: []string{one}}
-	require.Equal(t, "js of 1", s.body("/app-01234561a.js"), "somebody may still have the page")
+	require.Equal(t, "js of 1", s.body("/app-01234561a.js"), "a browser may still have the page")
 	require.NoError(t, os.Remove(filepath.Join(two, "public/same.txt")))
 	require.Equal(t, "app", s.body("/same.txt"), "a page of a past release is none")
 	require.NoError(t, os.RemoveAll(one))

@@ -57,7 +57,7 @@ func unzipped(t *testing.T, w *httptest.ResponseRecorder) string {
 }
 
 // Of all that a head can ask for, only a GET that needs the bytes costs a compression, and only the first one.
-func TestStaticRequestCostsNoMoreWorkThanItsAnswerNeeds(t *testing.T) {
+func TestStaticRequestCostsNoMoreWorkThanItsResponseNeeds(t *testing.T) {
 	s := newStaticSite(t)
 	content := styleSheet(2000)
 	s.write("current/public/a.css", content)

@@ -10,11 +10,11 @@ import (
 type use uint8
 
 const (
-	// isRead: others may read it, too.
+	// isRead means that others may read it, too.
 	isRead use = iota
-	// isLogged: lines are added to it, also those of other logs.
+	// isLogged means that lines are added to it, also those of other logs.
 	isLogged
-	// isAlone: it is written, or replaced, as a whole.
+	// isAlone means that it is written, or replaced, as a whole.
 	isAlone
 )
 

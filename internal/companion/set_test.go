@@ -28,7 +28,7 @@ type stage struct {
 	refuse bool
 }
 
-// played is a process that ends when it is told, unless it is deaf, or when the test says.
+// played is a process that ends when it is asked to, unless it is deaf, or when the test says.
 type played struct {
 	info         spawner.Info
 	name, root   string

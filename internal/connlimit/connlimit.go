@@ -222,7 +222,7 @@ const (
 	allBusy         = "a connection was refused: there are as many as there may be, and all of them have requests"
 )
 
-// enter counts a connection; false: there is no room for it.
+// enter counts a connection; false means that there is no room for it.
 func (l *Limiter) enter(conn net.Conn) bool {
 	e, p := &entry{conn: innermost(conn)}, peerOf(conn)
 	l.mu.Lock()

@@ -145,7 +145,7 @@ func TestConnectionsThatAProxyNamesCountForTheirClients(t *testing.T) {
 
 	victim := dial("198.51.100.1:1")
 	six := dial("[2001:db8::1]:1")
-	nobody := dial("unknown")
+	unknown := dial("unknown")
 
 	attacker := make([]net.Conn, 0, 8)
 	for i := range 8 {
@@ -158,7 +158,7 @@ func TestConnectionsThatAProxyNamesCountForTheirClients(t *testing.T) {
 
 	require.Equal(t, 5, limiter.Open())
 
-	for _, c := range []net.Conn{victim, six, nobody, attacker[6], attacker[7]} {
+	for _, c := range []net.Conn{victim, six, unknown, attacker[6], attacker[7]} {
 		require.NoError(t, c.SetReadDeadline(time.Now().Add(time.Millisecond)))
 		_, err := c.Read(make([]byte, 1))
 		require.ErrorIs(t, err, os.ErrDeadlineExceeded)

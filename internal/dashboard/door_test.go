@@ -29,7 +29,7 @@ func TestAccountsMayWhatTheirLevelSays(t *testing.T) {
 	for name, want := range map[string]struct{ look, change int }{
 		"admin":    {200, 200},
 		"ro_admin": {200, 401},
-		"nobody":   {401, 401},
+		"unknown":  {401, 401},
 	} {
 		require.Equal(t, want.look, get(h, Path, account(name)).Code, name)
 		require.Equal(t, want.change, post(h, Path+"/restart", `{"name":"shop"}`, account(name)).Code, name)
@@ -72,7 +72,7 @@ func TestOpenPageIsForNamesOfThisMachine(t *testing.T) {
 	}
 
 	require.Equal(t, 200, get(h, Path, host("proxy.example"), account("ro_admin")).Code)
-	require.Equal(t, 401, get(h, Path, account("nobody")).Code, "a wrong password is not like none")
+	require.Equal(t, 401, get(h, Path, account("unknown")).Code, "a wrong password is not like none")
 	require.Equal(t, 303, get(h, Path+"?sign-in", account("admin")).Code)
 	require.Equal(t, 401, get(h, Path+"?sign-in", account("ro_admin")).Code)
 }

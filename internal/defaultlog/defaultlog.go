@@ -17,8 +17,8 @@ const (
 	Stderr = "stderr"
 )
 
-// Silent logs nothing. The zero logger, which is what logr.Discard returns, cannot be
-// told from one that is not set.
+// Silent logs nothing. The zero logger, which is what logr.Discard returns, looks the
+// same as one that is not set.
 func Silent() logr.Logger { return logr.FromSlogHandler(slog.DiscardHandler) }
 
 // Or returns log, or in the place of the zero one a logger that passes on to

@@ -35,13 +35,13 @@ var works = sync.Pool{New: func() any {
 type state int32
 
 const (
-	// fresh: it has not sent anything yet.
+	// fresh means that it has not sent anything yet.
 	fresh state = iota
-	// idle: it waits for the next request.
+	// idle means that it waits for the next request.
 	idle
-	// reading: a request has begun to come.
+	// reading means that a request has begun to come.
 	reading
-	// serving: it has a request.
+	// serving means that it has a request.
 	serving
 )
 
@@ -49,10 +49,10 @@ const (
 type outcome int
 
 const (
-	// undecided: it has more requests, perhaps.
+	// undecided means that it has more requests, perhaps.
 	undecided outcome = iota
 	closing
-	// leaving: it belongs to net/http from now on.
+	// leaving means that it belongs to net/http from now on.
 	leaving
 )
 

@@ -13,7 +13,7 @@ import (
 	"github.com/gopassenger/passenger/internal/rawsock"
 )
 
-// BenchmarkRequest is a request as browsers send it to a server that answers at once,
+// BenchmarkRequest is a request as browsers send it to a server that responds at once,
 // beside the same server without a guard.
 func BenchmarkRequest(b *testing.B) {
 	request := "GET /articles/42?page=2 HTTP/1.1\r\nHost: shop.example.com\r\nUser-Agent: Mozilla/5.0 (X11; Linux " +

@@ -23,12 +23,12 @@ const (
 	inHead mode = iota
 	inBody
 	inChunks
-	// undecided: the client has asked for another protocol. What follows is in that one,
+	// undecided means that the client has asked for another protocol. What follows is in that one,
 	// or else a head, which only net/http's next step tells.
 	undecided
-	// passing: it is nothing that could be checked.
+	// passing means that it is nothing that could be checked.
 	passing
-	// refused: nothing more is read.
+	// refused means that nothing more is read.
 	refused
 )
 
@@ -40,7 +40,7 @@ type Conn struct {
 	guard *Guard
 	// self is the connection as net/http knows it.
 	self net.Conn
-	tls  *tls.Conn // nil: it is not spoken
+	tls  *tls.Conn // nil means that it is not spoken
 	// state is set by the handshake, before there is a request; nil without TLS.
 	state  *tls.ConnectionState
 	shaken bool
@@ -53,7 +53,7 @@ type Conn struct {
 	waits bool
 	// posted reports whether the last request was a POST, which a line end may follow.
 	posted bool
-	// head is one that is incomplete; nil: there is none.
+	// head is one that is incomplete; nil means that there is none.
 	head   *httphead.Head
 	left   int64 // of a body of known length
 	chunks httphead.Chunks

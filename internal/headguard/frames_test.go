@@ -44,9 +44,9 @@ func TestFramesThatBringNoRequestFurtherEndTheConnection(t *testing.T) {
 	for name, row := range map[string]struct{ first, flood []byte }{
 		"SETTINGS":                {nil, frame(4, 0, 0, "\x00\x04\x00\x01\x00\x00")},
 		"empty SETTINGS":          {nil, frame(4, 0, 0, "")},
-		"answers to SETTINGS":     {nil, frame(4, 1, 0, "")},
+		"acknowledged SETTINGS":   {nil, frame(4, 1, 0, "")},
 		"PING":                    {nil, frame(6, 0, 0, "12345678")},
-		"answers to PING":         {nil, frame(6, 1, 0, "12345678")},
+		"acknowledged PING":       {nil, frame(6, 1, 0, "12345678")},
 		"PRIORITY":                {nil, frame(2, 0, 1, "\x00\x00\x00\x00\x01")},
 		"windows":                 {nil, frame(8, 0, 0, "\x00\x00\x00\x01")},
 		"unknown":                 {nil, frame(99, 0, 0, "x")},
@@ -79,7 +79,7 @@ func TestFramesThatBringNoRequestFurtherEndTheConnection(t *testing.T) {
 
 			require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
 			require.Equal(t, c.LocalAddr().String()+": a client sends frames of HTTP/2 that bring no request further", <-told)
-			require.Empty(t, told, "it is told once")
+			require.Empty(t, told, "it is logged once")
 		})
 	}
 }

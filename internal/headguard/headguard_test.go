@@ -32,7 +32,7 @@ type site struct {
 	*testing.T
 
 	addr net.Addr
-	tls  *tls.Config // for clients; nil: it is not spoken
+	tls  *tls.Config // for clients; nil means that it is not spoken
 	said lockedBuilder
 	// states gets what the server tells of its connections.
 	mu     sync.Mutex

@@ -205,7 +205,7 @@ func (h *Head) parse(buf []byte, limits *Limits, read bool) error {
 
 // note looks at the fields that say something about the request itself.
 func (h *Head) note(f Field) error {
-	// Most names are told apart by their lengths.
+	// Most names differ in their lengths.
 	switch len(f.Name) {
 	case len("host"):
 		if !httpfield.EqualFold(view(f.Name), "host") {

@@ -27,7 +27,7 @@ var heads = []string{
 	"!#$%&'*+-.^_`|~0a / HTTP/1.1\r\nHost:\r\nX-A: voil\u00e0\r\n\r\n",
 }
 
-// refused are bad ones, with the status to answer with.
+// refused are bad ones, with the status of the response.
 var refused = []struct {
 	raw    string
 	status int

@@ -23,7 +23,7 @@ type witness struct {
 	backtraces string
 	err        error
 	output     []string
-	// slow: it says nothing before ctx ends.
+	// slow reports whether it says nothing before ctx ends.
 	slow bool
 }
 

@@ -29,7 +29,7 @@ var fileName = sync.OnceValue(func() *regexp.Regexp {
 })
 
 // Store keeps incidents as files of a directory that only this user can write to. It is safe for concurrent use, also
-// by several programs. The directory is opened anew each time: it may have been replaced.
+// by several programs. The directory is opened again each time: it may have been replaced.
 type Store struct {
 	dir string
 

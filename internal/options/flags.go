@@ -98,7 +98,7 @@ func (o *Option) meaning() string {
 		return o.Help
 	}
 
-	return o.Help + "; 0: " + o.Limits.Zero
+	return o.Help + "; 0 means " + o.Limits.Zero
 }
 
 // DefaultIn is the default as documents show it, in Markdown.

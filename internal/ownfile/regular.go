@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ErrNotRegular says that there is a FIFO, a device, a socket or a directory where a file
+// ErrNotRegular means that there is a FIFO, a device, a socket or a directory where a file
 // should be.
 var ErrNotRegular = errors.New("not a regular file")
 

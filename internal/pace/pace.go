@@ -13,7 +13,7 @@ import (
 // the time for a step is up, and it is in the past then. A nil one sets no limit.
 type Pace struct {
 	rc Deadlines
-	// writing: the steps are of writing.
+	// writing reports whether the steps are of writing.
 	writing bool
 	unsent  Unsent
 
@@ -162,5 +162,5 @@ func Reset(rc *http.ResponseController) {
 		_ = c.SetLinger(0)
 	}
 
-	_ = conn.Close() // the client is told so
+	_ = conn.Close() // with a reset, which the client notices
 }

@@ -35,7 +35,7 @@ const (
 // of others are closed.
 type Config struct {
 	Networks []netip.Prefix
-	// Unix: peers on Unix sockets are.
+	// Unix reports whether peers on Unix sockets are.
 	Unix bool
 	// Named is called with each connection whose header has come, and with its client, which may be Unknown. It may be
 	// nil, and is called concurrently.
@@ -177,7 +177,7 @@ func (p *Listener) greet(c net.Conn) {
 
 	switch {
 	case ended, errors.Is(err, io.EOF):
-		// It was told of, or the listener is closed; and load balancers connect and say nothing
+		// It was logged, or the listener is closed; and load balancers connect and say nothing
 		// to find out whether a server listens.
 		_ = c.Close()
 		return
@@ -249,8 +249,8 @@ func (p *Listener) hurry() {
 	}
 }
 
-// allows reports whether the peer is one of the proxies. One whose address cannot be
-// told is none.
+// allows reports whether the peer is one of the proxies. One whose address is unknown
+// is none.
 func (c *Config) allows(peer net.Addr) bool {
 	switch peer := peer.(type) {
 	case *net.UnixAddr:

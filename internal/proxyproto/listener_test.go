@@ -178,7 +178,7 @@ func TestConnectionsWithoutAByteAreNoRefusal(t *testing.T) {
 	})
 }
 
-func TestSlowProxiesHoldNobodyUp(t *testing.T) {
+func TestSlowProxiesHoldUpNoOtherConnection(t *testing.T) {
 	onStand(t, func(s *stand) {
 		conns := make([]net.Conn, proxyproto.MaxPending)
 		for i := range conns {
@@ -234,15 +234,15 @@ func TestPeersOnUnixSocketsAreProxiesWhereConfigured(t *testing.T) {
 			require.Equal(t, "rest", string(rest))
 
 			// It is as good as the connection itself.
-			n, err := io.Copy(got, strings.NewReader("answer"))
+			n, err := io.Copy(got, strings.NewReader("response"))
 			require.NoError(t, err)
-			require.EqualValues(t, 6, n)
+			require.EqualValues(t, 8, n)
 			half, ok := got.(interface{ CloseWrite() error })
 			require.True(t, ok)
 			require.NoError(t, half.CloseWrite())
-			answer, err := io.ReadAll(c)
+			response, err := io.ReadAll(c)
 			require.NoError(t, err)
-			require.Equal(t, "answer", string(answer))
+			require.Equal(t, "response", string(response))
 			require.NoError(t, got.Close())
 		}
 

@@ -15,8 +15,8 @@ import (
 // Hidden stands for a secret.
 const Hidden = "(hidden)"
 
-// shortestSecret: hiding shorter ones wherever they occur would make texts
-// unreadable and hide nothing.
+// shortestSecret is the length from which secrets are hidden. Hiding shorter ones wherever they
+// occur would make texts unreadable and hide nothing.
 const shortestSecret = 6
 
 var (

@@ -54,7 +54,7 @@ func TestRemovalIsBounded(t *testing.T) {
 	}
 
 	require.ErrorContains(t, rmtree.Remove(d, "full", 2), "full has more than 2 entries")
-	require.NoError(t, rmtree.Remove(d, "full", 2), "the next time goes on")
+	require.NoError(t, rmtree.Remove(d, "full", 2), "the next time continues")
 	require.NoFileExists(t, filepath.Join(d.Name(), "full"))
 }
 

@@ -15,14 +15,14 @@ import (
 	"github.com/gopassenger/passenger/internal/scgi"
 )
 
-const benchAnswer = "Hello, world!\n"
+const benchBody = "Hello, world!\n"
 
 // BenchmarkServe is a request on a connection of its own, over a Unix socket, beside
 // net/http, also with one connection for all, and net/http/fcgi.
 func BenchmarkServe(b *testing.B) {
 	h := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "text/plain")
-		_, _ = io.WriteString(w, benchAnswer)
+		_, _ = io.WriteString(w, benchBody)
 	})
 	forSCGI := request("GET", "/path?query", "",
 		"QUERY_STRING", "query", "CONTENT_TYPE", "", "DOCUMENT_ROOT", "/srv/shop/public", "SERVER_NAME",
@@ -119,7 +119,7 @@ func (c *benchClient) exchange() {
 	for {
 		m, err := c.conn.Read(c.buf[n:])
 		n += m
-		if errors.Is(err, io.EOF) || c.keepAlive && strings.HasSuffix(string(c.buf[:n]), benchAnswer) {
+		if errors.Is(err, io.EOF) || c.keepAlive && strings.HasSuffix(string(c.buf[:n]), benchBody) {
 			break
 		}
 
@@ -128,8 +128,8 @@ func (c *benchClient) exchange() {
 		}
 	}
 
-	if !strings.Contains(string(c.buf[:n]), benchAnswer) {
-		c.b.Fatalf("the answer is %q", c.buf[:n])
+	if !strings.Contains(string(c.buf[:n]), benchBody) {
+		c.b.Fatalf("the response is %q", c.buf[:n])
 	}
 
 	if !c.keepAlive {

@@ -39,7 +39,7 @@ func (c *conn) serve(base context.Context) {
 		c.in.free()
 		c.server.untrack(c)
 	}()
-	complete = c.server.answer(base, c)
+	complete = c.server.respond(base, c)
 }
 
 // abort resets the connection, if that can be.
@@ -52,8 +52,8 @@ func (c *conn) abort() {
 	_ = c.conn.Close()
 }
 
-// answer reports whether the response is complete.
-func (s *Server) answer(base context.Context, c *conn) (complete bool) {
+// respond reports whether the response is complete.
+func (s *Server) respond(base context.Context, c *conn) (complete bool) {
 	s.limitHead(c)
 	r, params, err := c.readRequest(s.maxHeaderBytes())
 	if err != nil {

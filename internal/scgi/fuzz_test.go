@@ -138,7 +138,7 @@ func (*scripted) LocalAddr() net.Addr              { return &net.UnixAddr{Name: 
 func (*scripted) SetReadDeadline(time.Time) error  { return nil }
 func (*scripted) SetWriteDeadline(time.Time) error { return nil }
 
-// Whatever is sent, in whatever pieces, there is one answer at most, which is well
+// Whatever is sent, in whatever pieces, there is one response at most, which is well
 // formed, and one request at most.
 func FuzzServe(f *testing.F) {
 	for _, s := range heads {

@@ -13,7 +13,7 @@ import (
 	"github.com/gopassenger/passenger/internal/scgi"
 )
 
-// Requests that are odd or hostile: the status that they are answered with, and a
+// Requests that are odd or hostile: the status of the response to each, and a
 // part of the reason in the log; those without one get to the handler.
 func TestHostileRequests(t *testing.T) {
 	t.Parallel()
@@ -152,7 +152,7 @@ func TestHostileRequests(t *testing.T) {
 
 			raw, err := io.ReadAll(conn)
 			require.NoError(t, err)
-			got := parseAnswer(t, string(raw))
+			got := parseReply(t, string(raw))
 			want := fmt.Sprintf("%d %s", c.status, http.StatusText(c.status))
 			require.Equal(t, want, got.status, "the log: %s", s.log.String())
 			if c.status == http.StatusOK {
@@ -172,8 +172,8 @@ func TestHostileRequests(t *testing.T) {
 // line breaks or secrets.
 func TestLogsNoSecrets(t *testing.T) {
 	s := start(t, func(http.ResponseWriter, *http.Request) {})
-	s.requireAnswer(request("GET", "/"+strings.Repeat("x", 1000)+"\n", "", "PASSENGER_PASSWORD", "canary"))
-	s.requireAnswer(request("GET", "/", "", "PASSENGER_PASSWORD", "canary", "PASSENGER_PASSWORD", "canary"))
+	s.requireReply(request("GET", "/"+strings.Repeat("x", 1000)+"\n", "", "PASSENGER_PASSWORD", "canary"))
+	s.requireReply(request("GET", "/", "", "PASSENGER_PASSWORD", "canary", "PASSENGER_PASSWORD", "canary"))
 	require.NotContains(t, s.log.String(), "canary")
 	require.Equal(t, 1, strings.Count(s.log.String(), "\n"), "there may be many")
 	require.Less(t, len(s.log.String()), 500)
@@ -188,7 +188,7 @@ func TestNames(t *testing.T) {
 	for b := 1; b < 256; b++ {
 		for _, name := range []string{string([]byte{byte(b)}) + "AB", "A" + string([]byte{byte(b)}) + "B", "AB" +
 			string([]byte{byte(b)})} {
-			s.requireAnswer(request("GET", "/", "", "HTTP_"+name, "x"))
+			s.requireReply(request("GET", "/", "", "HTTP_"+name, "x"))
 			plain := b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || b == '_'
 			r := got.Load()
 			if !plain {

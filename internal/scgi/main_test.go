@@ -105,26 +105,26 @@ func (s *stand) say(text string) (string, error) {
 	return string(b), err
 }
 
-func (s *stand) requireAnswer(text string) *answer {
+func (s *stand) requireReply(text string) *reply {
 	s.t.Helper()
 	raw, err := s.say(text)
 	require.NoError(s.t, err)
 
-	return parseAnswer(s.t, raw)
+	return parseReply(s.t, raw)
 }
 
-type answer struct {
+type reply struct {
 	status string
 	header http.Header
 	body   string
 }
 
-func parseAnswer(t testing.TB, raw string) *answer {
+func parseReply(t testing.TB, raw string) *reply {
 	t.Helper()
 	head, body, ok := strings.Cut(raw, "\r\n\r\n")
 	require.True(t, ok, "no head in %q", raw)
 
-	a := &answer{header: http.Header{}, body: body}
+	a := &reply{header: http.Header{}, body: body}
 	for i, line := range strings.Split(head, "\r\n") {
 		name, value, ok := strings.Cut(line, ": ")
 		require.True(t, ok, "the line %q", line)

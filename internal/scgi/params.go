@@ -42,7 +42,7 @@ type paramsKey struct{}
 // Params returns what the web server sent with r, whose context must be, or come
 // from, that of a request that a [Server] has served; else nil. The list must not
 // be changed. Only the web server decides what does not begin with HTTP_, so
-// that options of its configuration can be told from what clients send. There may
+// that options of its configuration differ from what clients send. There may
 // be passwords in it.
 func Params(r *http.Request) ParamList {
 	l, _ := r.Context().Value(paramsKey{}).(ParamList)
@@ -81,8 +81,8 @@ func (l ParamList) checkUnique() error {
 	return nil
 }
 
-// plainName: of the letters of CGI's variables. Others, which Apache's SetEnv and
-// BrowserMatch make, mean nothing to us.
+// plainName reports whether name has only the letters of CGI's variables. Others, which Apache's
+// SetEnv and BrowserMatch make, mean nothing to us.
 func plainName(name string) bool {
 	for i := range len(name) {
 		switch c := name[i]; {

@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// rawConn: only on Linux does what is left in a socket become an error of the
-// other side, so that it is not worth peeking elsewhere.
+// rawConn returns nil: only on Linux does what is left in a socket become an error of
+// the other side, so that it is not worth peeking elsewhere.
 func rawConn(net.Conn) syscall.RawConn { return nil }
 
 func peek(syscall.RawConn, []byte) (int, error) { return 0, errors.ErrUnsupported }

@@ -146,7 +146,7 @@ func newRequest(params ParamList, length int64) (*http.Request, error) {
 	return r, err
 }
 
-// secure: both nginx and Apache set HTTPS to "on", or leave it empty or out.
+// secure reports whether the client speaks TLS: both nginx and Apache set HTTPS to "on", or leave it empty or out.
 func (v *vars) secure() bool {
 	return httpfield.EqualFold(v.https, "on") || v.https == "1"
 }

@@ -31,7 +31,7 @@ func seen(t *testing.T, text string) (*http.Request, string) {
 
 		requests <- got{r, string(b)}
 	})
-	require.Equal(t, "200 OK", s.requireAnswer(text).status)
+	require.Equal(t, "200 OK", s.requireReply(text).status)
 	g := receive(t, requests)
 
 	return g.r, g.body
@@ -206,7 +206,7 @@ func TestBodies(t *testing.T) {
 	for _, pad := range []int{0, 7000, 8192, 20000} {
 		for _, size := range []int{1, 2, 4095, 8191, 8192, 8193, 300_000} {
 			body := strings.Repeat("0123456789", size/10+1)[:size]
-			a := s.requireAnswer(request("POST", "/", body, "PAD", strings.Repeat("x", pad)))
+			a := s.requireReply(request("POST", "/", body, "PAD", strings.Repeat("x", pad)))
 			require.Equal(t, "200 OK", a.status)
 			require.Equal(t, body, receive(t, requests), "%d, %d", pad, size)
 		}
@@ -229,6 +229,6 @@ func TestContexts(t *testing.T) {
 		return context.WithValue(ctx, key("conn"), "c")
 	}
 	s.serve(l)
-	s.requireAnswer(request("GET", "/", ""))
+	s.requireReply(request("GET", "/", ""))
 	require.Equal(t, [2]any{"b", "c"}, receive(t, got))
 }

@@ -179,7 +179,7 @@ func (w *response) send(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// fail: whoever was to read it has gone, or is too slow.
+// fail ends a response whose reader has gone, or is too slow.
 func (w *response) fail(err error) {
 	w.err = err
 	w.body.cancel()

@@ -220,7 +220,7 @@ func (v *verdict) all() []string {
 
 // Whoever reads a response that was broken off learns of it, over TCP and, where that
 // can be, over Unix sockets.
-func TestBrokenAnswers(t *testing.T) {
+func TestBrokenResponses(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		t.Skip("Unix sockets of this system have no resets")
 	}
@@ -296,13 +296,13 @@ func TestBrokenBeforeTheFirstByte(t *testing.T) {
 }
 
 // A response to a body that no handler has read arrives nevertheless.
-func TestAnswersUnreadBody(t *testing.T) {
+func TestRespondsToUnreadBody(t *testing.T) {
 	s := start(t, func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusRequestEntityTooLarge) })
-	a := s.requireAnswer(request("POST", "/", strings.Repeat("x", 1<<20)))
+	a := s.requireReply(request("POST", "/", strings.Repeat("x", 1<<20)))
 	require.Equal(t, "413 Request Entity Too Large", a.status)
 }
 
-// Answer and body pass each other.
+// Response and body pass each other.
 func TestFullDuplex(t *testing.T) {
 	s := start(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "text/plain")
@@ -344,7 +344,7 @@ func TestFullDuplex(t *testing.T) {
 	require.ErrorIs(t, err, io.EOF)
 }
 
-// A goroutine of the handler that has outlived it does no harm to others' answers.
+// A goroutine of the handler that has outlived it does no harm to others' responses.
 func TestLateUse(t *testing.T) {
 	type kept struct {
 		w http.ResponseWriter
@@ -352,7 +352,7 @@ func TestLateUse(t *testing.T) {
 	}
 	late := make(chan kept, 1)
 	s := start(t, func(w http.ResponseWriter, r *http.Request) { late <- kept{w, r} })
-	s.requireAnswer(request("POST", "/", "body"))
+	s.requireReply(request("POST", "/", "body"))
 	k := receive(t, late)
 	<-k.r.Context().Done()
 	_, err := k.w.Write([]byte("x"))

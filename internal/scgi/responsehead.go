@@ -64,7 +64,7 @@ func newResponseHead(status int, header http.Header, log logr.Logger) responseHe
 	return h
 }
 
-// takeLength: one that is wrong counts as none.
+// takeLength takes Content-Length from the header; one that is wrong counts as none.
 func (h *responseHead) takeLength(header http.Header, log logr.Logger) {
 	v := header.Get("Content-Length")
 	if v == "" || !h.bodyAllowed {

@@ -11,8 +11,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The system sends files itself, from where they were read to and as far as it is
-// told, also to those who read slowly.
+// The system sends files itself, from where they were read to and up to a
+// given length, also to those who read slowly.
 func TestSendFile(t *testing.T) {
 	dir := t.TempDir()
 	content := strings.Repeat("0123456789", 500_000)

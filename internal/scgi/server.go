@@ -105,8 +105,8 @@ func (s *Server) Serve(l net.Listener) error {
 	}
 }
 
-// temporary: the next attempt may succeed, as where there were too many open
-// files.
+// temporary reports whether the next attempt may succeed, as where there were too
+// many open files.
 func temporary(err error) bool {
 	e, ok := errors.AsType[net.Error](err)
 	return ok && e.Temporary() //nolint:staticcheck // SA1019: of accept, it is well-defined
@@ -211,7 +211,7 @@ func (s *Server) remove(l *openListener) {
 	s.tellIfQuiet()
 }
 
-// track: also what was accepted while the listener was being closed is served.
+// track notes a new connection. Also one that was accepted while the listener was being closed is served.
 func (s *Server) track(c *conn) {
 	s.setState(c.conn, http.StateNew)
 	s.mu.Lock()

@@ -207,7 +207,7 @@ func TestShutdown(t *testing.T) {
 	_, err := io.WriteString(slow, request("GET", "/slow", ""))
 	require.NoError(t, err)
 	receive(t, running)
-	s.requireAnswer(request("GET", "/", "")) // so that the silent one is accepted
+	s.requireReply(request("GET", "/", "")) // so that the silent one is accepted
 	ctx, cancel := context.WithCancel(context.Background())
 	cancel()
 	require.ErrorIs(t, s.Shutdown(ctx), context.Canceled)
@@ -264,7 +264,7 @@ func TestConnStates(t *testing.T) {
 		states = append(states, state)
 	}
 	s.serve(s.listen())
-	s.requireAnswer(request("GET", "/", ""))
+	s.requireReply(request("GET", "/", ""))
 	require.NoError(t, s.Shutdown(t.Context()))
 	require.Equal(t, []http.ConnState{http.StateNew, http.StateActive, http.StateClosed}, states)
 }
@@ -291,7 +291,7 @@ func (l *troubled) Accept() (net.Conn, error) {
 func TestAcceptGoesOn(t *testing.T) {
 	s := newStand(t, func(http.ResponseWriter, *http.Request) {})
 	s.serve(&troubled{Listener: s.listen(), left: 3})
-	s.requireAnswer(request("GET", "/", ""))
+	s.requireReply(request("GET", "/", ""))
 	require.Equal(t, 3, strings.Count(s.log.String(), "too many open files"))
 }
 
@@ -388,7 +388,7 @@ func TestHalfHeadsDoNotHoldUpShutdown(t *testing.T) {
 	half, silent := s.dial(), s.dial()
 	_, err := io.WriteString(half, whole[:len(whole)/2])
 	require.NoError(t, err)
-	s.requireAnswer(whole) // so that the others are accepted
+	s.requireReply(whole) // so that the others are accepted
 
 	require.NoError(t, s.Shutdown(t.Context()))
 

@@ -56,7 +56,7 @@ func TestSplit(t *testing.T) {
 
 	silent := s.dial() // which no test waits for
 	for range 3 {
-		require.Equal(t, "truebody<nil>", s.requireAnswer(request("POST", "/", "body")).body)
+		require.Equal(t, "truebody<nil>", s.requireReply(request("POST", "/", "body")).body)
 		c := s.dial()
 
 		br := bufio.NewReader(c)
@@ -247,7 +247,7 @@ func TestSplitAcceptGoesOn(t *testing.T) {
 	forSCGI, forHTTP := scgi.Split(&troubled{Listener: s.listen(), left: 3})
 	s.serve(forSCGI)
 	defer forHTTP.Close()
-	require.Equal(t, "200 OK", s.requireAnswer(request("GET", "/", "")).status)
+	require.Equal(t, "200 OK", s.requireReply(request("GET", "/", "")).status)
 }
 
 // Where the listener ends before the servers do, no client that was accepted loses a
@@ -274,8 +274,8 @@ func TestSplitShutdown(t *testing.T) {
 		begun = append(begun, c)
 	}
 
-	// Those who were before it have been accepted when it is answered.
-	require.Equal(t, "200 OK", s.requireAnswer(scgiText).status)
+	// Those who were before it have been accepted when it gets its response.
+	require.Equal(t, "200 OK", s.requireReply(scgiText).status)
 	require.NoError(t, l.Close())
 	require.ErrorIs(t, receive(t, served), net.ErrClosed)
 	require.ErrorIs(t, receive(t, served), net.ErrClosed)

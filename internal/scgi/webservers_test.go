@@ -33,7 +33,7 @@ type echo struct {
 	Err                                 string
 }
 
-func answerEcho(w http.ResponseWriter, r *http.Request) {
+func serveEcho(w http.ResponseWriter, r *http.Request) {
 	e := echo{
 		Method: r.Method,
 		Target: r.RequestURI,
@@ -83,7 +83,7 @@ func set(name, value string) func(*http.Request) {
 }
 
 func TestWebServersRequests(t *testing.T) {
-	forEachKind(t, answerEcho, func(t *testing.T, w *webServer) {
+	forEachKind(t, serveEcho, func(t *testing.T, w *webServer) {
 		t.Run("options and addresses", func(t *testing.T) {
 			e := readEcho(t, w.do(http.MethodGet, "/x?y=1%202", nil,
 				set("X-Passenger-App-Root", "/evil"), set("X-Passenger-Options", "User"),
@@ -190,7 +190,7 @@ func TestWebServersRequests(t *testing.T) {
 	})
 }
 
-func TestWebServersAnswers(t *testing.T) {
+func TestWebServersForwardResponses(t *testing.T) {
 	big := bytes.Repeat([]byte("0123456789abcdefghij"), 1<<18) // 5 MiB
 	file := filepath.Join(t.TempDir(), "file.txt")
 	require.NoError(t, os.WriteFile(file, big, 0o600))
@@ -293,14 +293,14 @@ func TestWebServersAnswers(t *testing.T) {
 		for _, target := range []string{"/short", "/broken"} {
 			resp = get(target)
 			_, err := io.ReadAll(resp.Body)
-			require.Error(t, err, "%s: the client takes half of an answer for all of it", target)
+			require.Error(t, err, "%s: the client takes half of a response for all of it", target)
 		}
 	})
 }
 
 // A web server that is reloaded, again and again, loses no request.
 func TestWebServersReload(t *testing.T) {
-	forEachKind(t, answerEcho, func(t *testing.T, w *webServer) {
+	forEachKind(t, serveEcho, func(t *testing.T, w *webServer) {
 		var done atomic.Int64
 		var wg sync.WaitGroup
 		errs := make(chan error, 4)
@@ -338,7 +338,7 @@ func TestWebServersReload(t *testing.T) {
 				case err := <-errs:
 					require.NoError(t, err)
 				case <-time.After(patience):
-					require.FailNow(t, "no request was answered")
+					require.FailNow(t, "no request got a response")
 				}
 			}
 

@@ -36,8 +36,8 @@ func Backlog(l syscall.Conn) (waiting int, err error) {
 	return waiting, err
 }
 
-// tcpBacklog: of a socket that listens, the kernel has the length of its queue where that of others has the segments
-// that are not acknowledged. (Source: tcp_get_info in net/ipv4/tcp.c, since Linux 2.6.24.)
+// tcpBacklog returns the length of a listening socket's queue, which the kernel has where that of others has the
+// segments that are not acknowledged. (Source: tcp_get_info in net/ipv4/tcp.c, since Linux 2.6.24.)
 func tcpBacklog(fd int) (int, error) {
 	info, err := unix.GetsockoptTCPInfo(fd, unix.IPPROTO_TCP, unix.TCP_INFO)
 	if err != nil {

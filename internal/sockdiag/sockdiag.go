@@ -18,12 +18,12 @@ import (
 )
 
 var (
-	// ErrClosed says that the other end was closed: no process reads there.
+	// ErrClosed means that the other end was closed: no process reads there.
 	ErrClosed = errors.New("the other end of the connection was closed")
-	// ErrNotHere says that the other end is none of the sockets of this network
+	// ErrNotHere means that the other end is none of the sockets of this network
 	// namespace.
 	ErrNotHere = errors.New("the other end of the connection is not in this network namespace")
-	// ErrUnavailable says that the system does not tell who owns sockets.
+	// ErrUnavailable means that the system does not tell who owns sockets.
 	ErrUnavailable = errors.New("the system does not tell who owns the other end of the connection")
 )
 

@@ -192,7 +192,7 @@ func TestPeerIsUnavailableWithoutTables(t *testing.T) {
 	require.ErrorIs(t, err, ErrUnavailable)
 }
 
-// script answers in turn, as a kernel before 6.17 does.
+// script replies in turn, as a kernel before 6.17 does.
 type script struct {
 	connections []socket
 	listeners   []socket

@@ -16,7 +16,7 @@ var ErrCancelled = errors.New("cancelled")
 type Menu struct {
 	Title string
 	Items []string
-	// Plain: the terminal can do no more than print, and reads lines.
+	// Plain reports whether the terminal can do no more than print, and reads lines.
 	Plain bool
 }
 

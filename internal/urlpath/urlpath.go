@@ -90,7 +90,7 @@ func decodesTo(escaped, path string, slashes bool) bool {
 	return path == ""
 }
 
-// first decodes the first byte of escaped, which has size bytes; 0: it is a percent sign
+// first decodes the first byte of escaped, which has size bytes. Zero means a percent sign
 // that begins no escape.
 func first(escaped string) (c byte, size int) {
 	if escaped[0] != '%' {
@@ -124,7 +124,7 @@ func unhex(c byte) byte {
 }
 
 // Base is a path that applications are mounted at, as URLs write it, without a slash at
-// its end; empty: all paths are below it.
+// its end; empty means that all paths are below it.
 type Base string
 
 // Parse reads a base as people write it, with escapes or without: "/café" and

@@ -13,10 +13,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// collector is one in memory, which answers as a test says.
+// collector is one in memory, which responds as a test says.
 type collector struct {
-	t      *testing.T
-	answer func(attempt int, r *http.Request) (*http.Response, error)
+	t       *testing.T
+	respond func(attempt int, r *http.Request) (*http.Response, error)
 
 	mu     sync.Mutex
 	at     []time.Time
@@ -39,7 +39,7 @@ func (c *collector) RoundTrip(r *http.Request) (*http.Response, error) {
 	n := len(c.at)
 	c.mu.Unlock()
 
-	return c.answer(n, r)
+	return c.respond(n, r)
 }
 
 func (c *collector) attempts() []time.Time {
@@ -65,7 +65,7 @@ func (c *collector) spans(i int) []map[string]any {
 	return body.ResourceSpans[0].ScopeSpans[0].Spans
 }
 
-func answerOf(status int, body string, header ...string) (*http.Response, error) {
+func responseOf(status int, body string, header ...string) (*http.Response, error) {
 	h := http.Header{}
 	for i := 0; i < len(header); i += 2 {
 		h.Set(header[i], header[i+1])
@@ -74,9 +74,9 @@ func answerOf(status int, body string, header ...string) (*http.Response, error)
 	return &http.Response{StatusCode: status, Header: h, Body: io.NopCloser(strings.NewReader(body))}, nil
 }
 
-// always answers with a status.
+// always responds with a status.
 func always(status int) func(int, *http.Request) (*http.Response, error) {
-	return func(int, *http.Request) (*http.Response, error) { return answerOf(status, "{}") }
+	return func(int, *http.Request) (*http.Response, error) { return responseOf(status, "{}") }
 }
 
 func hang(_ int, r *http.Request) (*http.Response, error) {

@@ -30,7 +30,7 @@ type Config struct {
 	// OTLPHeaders are sent to the collector with each request, for those who
 	// want an Authorization. Over http, all on the way can read them.
 	OTLPHeaders Headers
-	// ServiceName is what the collector knows this server by; empty:
+	// ServiceName is what the collector knows this server by; empty means
 	// DefaultServiceName.
 	ServiceName string
 	// ResourceAttributes are added to what the collector knows this server by, and

@@ -42,7 +42,7 @@ func TestValidate(t *testing.T) {
 			Socket: "/" + strings.Repeat("s", 107),
 			File:   "/f",
 		}, []string{"has 108 bytes"}},
-		"headers for nobody": {ustrouter.Config{
+		"headers without a collector": {ustrouter.Config{
 			Socket:      socket,
 			File:        "/f",
 			OTLPHeaders: ustrouter.Headers{"A": "b"},

@@ -33,7 +33,7 @@ type File struct {
 	torn []byte
 	// told is how much of dropped the file says.
 	told uint64
-	// failing: it was logged that writing fails.
+	// failing reports whether it was logged that writing fails.
 	failing  bool
 	failures ratelog.Line
 }
@@ -78,7 +78,7 @@ func (f *File) ready() bool {
 		return false
 	}
 
-	// The gap is told in its place, before what comes after it.
+	// The gap is recorded in its place, before what comes after it.
 	if missing := f.dropped.Load() - f.told; missing > 0 {
 		if !f.append(&Transaction{Kind: KindDropped, Time: time.Now(), Dropped: missing}) {
 			return false

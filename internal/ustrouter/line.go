@@ -81,7 +81,7 @@ func (l *lines) next() ([]byte, error) {
 	return line[:len(line)-1], nil
 }
 
-// waiting: there is more to read now.
+// waiting reports whether there is more to read now.
 func (l *lines) waiting() bool { return l.in.Buffered() > 0 }
 
 func (l *lines) hello() error {
@@ -111,7 +111,7 @@ func (l *lines) receipt() (uint64, error) {
 
 	var r receipt
 	if err := json.Unmarshal(line, &r); err != nil {
-		return 0, errors.New("the router answers something else than a count")
+		return 0, errors.New("the router responds with something else than a count")
 	}
 
 	return r.Received, nil

@@ -250,13 +250,13 @@ func (l *link) take(n uint64) error {
 func (l *link) settle(err error) {
 	s := l.sender
 	lost := l.sent - l.taken
-	// A report on its way is no lost transaction, and what it says has to be told again.
+	// A report on its way is no lost transaction, and has to be sent again.
 	if l.report > l.taken {
 		lost--
 		s.drops.told.known -= l.reported
 	}
 
-	s.drops.told.at = time.Time{} // the next router is told at once
+	s.drops.told.at = time.Time{} // tell the next router at once
 	s.drops.count.Add(lost)
 	// A router that has taken something works, so that it is tried again soon.
 	if l.taken > 0 {

@@ -19,7 +19,7 @@ import (
 )
 
 // These make the test binary a router with a file, until SIGTERM or the end of
-// its stdin, or a client of a router, which says what it answers.
+// its stdin, or a client of a router, which prints the router's replies.
 const (
 	routerVariable = "USTROUTER_TEST_ROUTER"
 	callerVariable = "USTROUTER_TEST_CALLER"

@@ -126,8 +126,8 @@ func TestTargets(t *testing.T) {
 
 // routers that are no good, each of which an Observer must survive.
 func brokenRouters() map[string]dialFunc {
-	// answering is one that says something, and reads nothing after it.
-	answering := func(say string, end bool) dialFunc {
+	// saying is one that says something, and reads nothing after it.
+	saying := func(say string, end bool) dialFunc {
 		return func(ctx context.Context) (net.Conn, error) {
 			near, far := net.Pipe()
 			go func() {
@@ -144,16 +144,16 @@ func brokenRouters() map[string]dialFunc {
 	const greeting = `{"protocol":"passenger-ustrouter","version":1}` + "\n"
 
 	return map[string]dialFunc{
-		"nobody": func(context.Context) (net.Conn, error) { return nil, errNobody },
+		"no listener": func(context.Context) (net.Conn, error) { return nil, errNoListener },
 		"dialling hangs": func(ctx context.Context) (net.Conn, error) {
 			<-ctx.Done()
 			return nil, ctx.Err()
 		},
-		"says nothing":          answering("", false),
-		"closes":                answering("", true),
-		"of another version":    answering(strings.Replace(greeting, "1", "2", 1), false),
-		"greets and reads none": answering(greeting, false),
-		"greets and closes":     answering(greeting, true),
+		"says nothing":          saying("", false),
+		"closes":                saying("", true),
+		"of another version":    saying(strings.Replace(greeting, "1", "2", 1), false),
+		"greets and reads none": saying(greeting, false),
+		"greets and closes":     saying(greeting, true),
 		"forges receipts": func(context.Context) (net.Conn, error) {
 			near, far := net.Pipe()
 			go func() {
@@ -224,7 +224,7 @@ func TestBackoff(t *testing.T) {
 		var attempts []time.Time
 		o := newObserver(&Config{}, func(context.Context) (net.Conn, error) {
 			attempts = append(attempts, time.Now())
-			return nil, errNobody
+			return nil, errNoListener
 		}, logr.Discard())
 		elapse(time.Hour)
 		synctest.Wait()
@@ -247,8 +247,8 @@ func TestBackoff(t *testing.T) {
 	})
 }
 
-// TestReconnect: a router that dies costs what it had not answered for; the next
-// one is told how much that was.
+// TestReconnect: a router that dies costs what it had not confirmed; the next
+// one gets the number of it.
 func TestReconnect(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var log logged.Buffer
@@ -291,7 +291,7 @@ func TestReconnect(t *testing.T) {
 	})
 }
 
-// TestLostOnTheWay: what a router has read and not answered for is lost.
+// TestLostOnTheWay: what a router has read and not confirmed is lost.
 func TestLostOnTheWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		died := make(chan struct{})
@@ -340,7 +340,8 @@ func TestLostOnTheWay(t *testing.T) {
 // Faults: P6.
 func TestWaitingTextsAreBoundedInBytes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		o := newObserver(&Config{}, func(context.Context) (net.Conn, error) { return nil, errNobody }, logr.Discard())
+		dial := func(context.Context) (net.Conn, error) { return nil, errNoListener }
+		o := newObserver(&Config{}, dial, logr.Discard())
 		e := someRequest()
 
 		e.Target = "/?" + strings.Repeat("x", 1<<20)
@@ -369,7 +370,7 @@ func TestCloseBounded(t *testing.T) {
 	})
 }
 
-// TestLastDropsTold: what was lost is told at the end, also when there is nothing
+// TestLastDropsTold: what was lost is reported at the end, also when there is nothing
 // else to send.
 func TestLastDropsTold(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -43,7 +43,7 @@ type OTLP struct {
 
 	// notBefore is what the collector has asked for.
 	notBefore time.Time
-	// failing: it was logged that the collector takes nothing.
+	// failing reports whether it was logged that the collector takes nothing.
 	failing  bool
 	failures ratelog.Line
 }

@@ -26,13 +26,13 @@ func write(sink Sink, n int) {
 func config() *Config { return &Config{OTLPEndpoint: "http://collector:4318/"} }
 
 // withCollector runs a test of a sink in virtual time.
-func withCollector(t *testing.T, answer func(int, *http.Request) (*http.Response, error),
+func withCollector(t *testing.T, respond func(int, *http.Request) (*http.Response, error),
 	test func(*testing.T, *OTLP, *collector, *logged.Buffer),
 ) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		var log logged.Buffer
-		c := &collector{t: t, answer: answer}
+		c := &collector{t: t, respond: respond}
 		o := newOTLP(config(), c, log.Logger())
 		test(t, o, c, &log)
 		if !o.closed.Load() {
@@ -77,13 +77,13 @@ func TestBatches(t *testing.T) {
 // TestRetries: what may help is tried again, further and further apart, for a
 // minute.
 func TestRetries(t *testing.T) {
-	for name, answer := range map[string]func(int, *http.Request) (*http.Response, error){
+	for name, respond := range map[string]func(int, *http.Request) (*http.Response, error){
 		"429": always(429), "502": always(502), "503": always(503), "504": always(504),
-		"no connection": func(int, *http.Request) (*http.Response, error) { return nil, errNobody },
+		"no connection": func(int, *http.Request) (*http.Response, error) { return nil, errNoListener },
 		"hangs":         hang,
 	} {
 		t.Run(name, func(t *testing.T) {
-			withCollector(t, answer, func(t *testing.T, o *OTLP, c *collector, log *logged.Buffer) {
+			withCollector(t, respond, func(t *testing.T, o *OTLP, c *collector, log *logged.Buffer) {
 				write(o, 2)
 				elapse(batchInterval + batchTimeout)
 				synctest.Wait()
@@ -102,7 +102,7 @@ func TestRetries(t *testing.T) {
 				require.Equal(t, 1, log.Count("are lost"))
 
 				c.mu.Lock()
-				c.answer = always(200)
+				c.respond = always(200)
 				n := len(c.at)
 				c.mu.Unlock()
 				write(o, 1)
@@ -159,10 +159,10 @@ func TestRetryAfter(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			withCollector(t, func(n int, _ *http.Request) (*http.Response, error) {
 				if n == 1 {
-					return answerOf(503, "", "Retry-After", test.header(time.Now()))
+					return responseOf(503, "", "Retry-After", test.header(time.Now()))
 				}
 
-				return answerOf(200, "")
+				return responseOf(200, "")
 			}, func(t *testing.T, o *OTLP, c *collector, _ *logged.Buffer) {
 				write(o, 1)
 				elapse(batchInterval + time.Second)
@@ -197,7 +197,7 @@ func TestPartialSuccess(t *testing.T) {
 		`{"partialSuccess":{"rejectedSpans":null}}`:                0,
 		`{"partialSuccess":{"rejectedSpans":[1]}}`:                 0,
 	} {
-		withCollector(t, func(int, *http.Request) (*http.Response, error) { return answerOf(200, body) },
+		withCollector(t, func(int, *http.Request) (*http.Response, error) { return responseOf(200, body) },
 			func(t *testing.T, o *OTLP, _ *collector, _ *logged.Buffer) {
 				write(o, 5)
 				elapse(batchInterval)

@@ -27,8 +27,8 @@ const (
 	maxRetry   = 15 * time.Second
 	// maxRetryAfter is how long a collector can ask us to wait.
 	maxRetryAfter = 5 * time.Minute
-	// maxAnswer limits what is read of a collector's response, in bytes.
-	maxAnswer = 64 << 10
+	// maxResponse limits what is read of a collector's response, in bytes.
+	maxResponse = 64 << 10
 )
 
 func newTransport() http.RoundTripper {
@@ -38,7 +38,7 @@ func newTransport() http.RoundTripper {
 		MaxIdleConnsPerHost:    1,
 		IdleConnTimeout:        90 * time.Second,
 		TLSHandshakeTimeout:    10 * time.Second,
-		MaxResponseHeaderBytes: maxAnswer,
+		MaxResponseHeaderBytes: maxResponse,
 	}
 }
 
@@ -162,33 +162,33 @@ func (o *OTLP) post(deadline time.Time, body []byte) (rejected uint64, err error
 
 	defer func() { _ = resp.Body.Close() }() // it is read or given up
 
-	answer, _ := io.ReadAll(io.LimitReader(resp.Body, maxAnswer)) // a part of it is none
+	content, _ := io.ReadAll(io.LimitReader(resp.Body, maxResponse)) // a part of it is none
 	switch resp.StatusCode {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
 		return 0, &temporaryError{
-			err: fmt.Errorf("the collector answers with the status %d: see whether it is overloaded or down",
+			err: fmt.Errorf("the collector responds with the status %d: see whether it is overloaded or down",
 				resp.StatusCode),
 			after: retryAfter(resp.Header.Get("Retry-After")),
 		}
 	}
 
 	if resp.StatusCode < 200 || resp.StatusCode > 299 {
-		return 0, fmt.Errorf("the collector answers with the status %d: see whether its URL and headers are right, "+
+		return 0, fmt.Errorf("the collector responds with the status %d: see whether its URL and headers are right, "+
 			"and its log", resp.StatusCode)
 	}
 
 	// Whatever the response is, the status says that the collector has the spans.
-	return rejectedSpans(answer), nil
+	return rejectedSpans(content), nil
 }
 
 // rejectedSpans reads a response, which is empty or something else if all is well.
-func rejectedSpans(answer []byte) uint64 {
+func rejectedSpans(content []byte) uint64 {
 	var a struct {
 		PartialSuccess struct {
 			RejectedSpans json.RawMessage `json:"rejectedSpans"`
 		} `json:"partialSuccess"`
 	}
-	if json.Unmarshal(answer, &a) != nil {
+	if json.Unmarshal(content, &a) != nil {
 		return 0
 	}
 

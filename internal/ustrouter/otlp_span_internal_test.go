@@ -272,7 +272,7 @@ func TestConventions(t *testing.T) {
 			map[string]any{"http.request.method": "GET", "http.response.status_code": "200", "error.type": "_OTHER"},
 			failure("short"), "GET",
 		},
-		"nobody there": {Transaction{
+		"no response": {Transaction{
 			Method: "GET",
 			Error:  "gone",
 		}, map[string]any{"http.request.method": "GET", "error.type": "client_gone"}, nil, "GET"},

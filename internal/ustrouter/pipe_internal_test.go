@@ -19,7 +19,7 @@ type pipes struct {
 	once   sync.Once
 }
 
-var errNobody = errors.New("nobody listens")
+var errNoListener = errors.New("no router listens")
 
 func newPipes() *pipes { return &pipes{conns: make(chan net.Conn), closed: make(chan struct{})} }
 
@@ -29,7 +29,7 @@ func (p *pipes) dial(ctx context.Context) (net.Conn, error) {
 	case p.conns <- far:
 		return near, nil
 	case <-p.closed:
-		return nil, errNobody
+		return nil, errNoListener
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -138,7 +138,7 @@ func (s *switchboard) dial(ctx context.Context) (net.Conn, error) {
 	to := s.to
 	s.mu.Unlock()
 	if to == nil {
-		return nil, errNobody
+		return nil, errNoListener
 	}
 
 	return to(ctx)

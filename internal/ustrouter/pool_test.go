@@ -37,12 +37,12 @@ func TestPool(t *testing.T) {
 	require.NoError(t, err)
 
 	got := make(chan http.Header, 1)
-	answer := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	respond := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		got <- r.Header
 		w.WriteHeader(http.StatusOK)
 	})
 	pool, err := passenger.New(passenger.Config{
-		Spawner:  spawnertest.New(spawnertest.Script{Handler: answer}),
+		Spawner:  spawnertest.New(spawnertest.Script{Handler: respond}),
 		Observer: o,
 	})
 	require.NoError(t, err)

@@ -59,7 +59,7 @@ type sender struct {
 
 	// pending was taken from the queue and not yet sent.
 	pending *Transaction
-	// outage: there was no connection at the last attempt, which was logged.
+	// outage reports whether there was no connection at the last attempt, which was logged.
 	outage  bool
 	outages ratelog.Line
 	backoff time.Duration

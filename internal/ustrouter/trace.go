@@ -104,7 +104,7 @@ const (
 	parentIDAt, parentIDEnd = 36, 52
 	flagsAt                 = 53
 	traceparentLength       = 55
-	// flagSampled says that the caller records the trace, flagRandom that its ID is a random number.
+	// flagSampled means that the caller records the trace, flagRandom that its ID is a random number.
 	flagSampled, flagRandom = 1, 2
 )
 

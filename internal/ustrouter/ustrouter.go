@@ -39,7 +39,7 @@ const (
 	KindDetach Kind = "detach"
 	// KindRestart is a restart of an application, that has ended.
 	KindRestart Kind = "restart"
-	// KindDropped says that transactions before it are missing.
+	// KindDropped means that transactions before it are missing.
 	KindDropped Kind = "dropped"
 )
 
@@ -108,7 +108,7 @@ type Transaction struct {
 	// it ended by itself.
 	Processed uint64 `json:"processed,omitempty"`
 	Exited    bool   `json:"exited,omitempty"`
-	// Blocking: a restart that was not a rolling one.
+	// Blocking reports whether a restart was not a rolling one.
 	Blocking bool `json:"blocking,omitempty"`
 
 	// Dropped is how many transactions are missing; those that were on their way

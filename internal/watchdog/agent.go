@@ -38,8 +38,8 @@ type Agent struct {
 	// Command returns the program; it is called for each start. The watchdog sets
 	// ExtraFiles, and what of Env and SysProcAttr it needs.
 	Command func() *exec.Cmd
-	// Start calls what starts the program, as on a thread with fewer rights; nil: it is
-	// called as it is.
+	// Start calls what starts the program, as on a thread with fewer rights; nil means that it
+	// is called as it is.
 	Start func(start func() error) error
 	// Config becomes Parent.Config, as JSON. It may have secrets in it: no other user
 	// else sees it.
@@ -77,7 +77,7 @@ type agent struct {
 	retiring   sync.WaitGroup
 
 	mu      sync.Mutex
-	current *process // nil: none that serves
+	current *process // nil means none that serves
 	// draining are processes whose place was taken, some of which may have ended.
 	draining []*process
 }

@@ -149,8 +149,8 @@ func (p *process) hasExited() bool {
 }
 
 // endOrphans ends what a process that has died has left behind. What one that drains
-// has orphaned, as a preloader that a restart has ended, may serve, and cannot be told
-// from it: then all of it has the time that the draining takes.
+// has orphaned, as a preloader that a restart has ended, may serve, and looks the
+// same: then all of it has the time that the draining takes.
 func (a *agent) endOrphans() {
 	a.mu.Lock()
 	draining := slices.DeleteFunc(slices.Clone(a.draining), (*process).hasExited)

@@ -49,20 +49,20 @@ type part struct {
 	Die int
 	// DieAfter is the number of starts after which it does so.
 	DieAfter int
-	// Mute: it never says that it serves.
+	// Mute reports whether it never says that it serves.
 	Mute bool
-	// Quit: it ends with success as soon as it serves.
+	// Quit reports whether it ends with success as soon as it serves.
 	Quit bool
-	// Crash: it dies as soon as it serves.
+	// Crash reports whether it dies as soon as it serves.
 	Crash bool
-	// Slow: it does not end when it is asked to, Deaf: also not when it has to.
+	// Slow reports whether it does not end when it is asked to, Deaf whether also not when it has to.
 	Slow, Deaf bool
-	// Child: it starts a process that does not end by itself. Orphan: so does one that has
-	// ended since.
+	// Child reports whether it starts a process that does not end by itself, Orphan whether so does one
+	// that has ended since.
 	Child, Orphan bool
-	// Protocol is what it speaks; empty: anything.
+	// Protocol is what it speaks; empty means anything.
 	Protocol string
-	// Secret is what it answers by its listener, with its pid.
+	// Secret is what it sends by its listener, with its pid.
 	Secret string
 }
 
@@ -183,7 +183,7 @@ func (p *part) obey(parent *watchdog.Parent, yield func()) int {
 	return 0
 }
 
-// serve answers each connection with what it knows.
+// serve sends each connection what it knows.
 func (p *part) serve(l net.Listener) {
 	for {
 		c, err := l.Accept()

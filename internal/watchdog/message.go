@@ -37,7 +37,7 @@ type message struct {
 	Error string          `json:"error,omitempty"`
 	// Details are more about Error, for those who asked for the start.
 	Details json.RawMessage `json:"details,omitempty"`
-	// Yielded: an agent that is replaced takes no more work.
+	// Yielded reports whether the agent, which is being replaced, takes no more work.
 	Yielded bool `json:"yielded,omitempty"`
 	// Status is what an agent that serves says of how it is.
 	Status json.RawMessage `json:"status,omitempty"`
@@ -62,7 +62,7 @@ type startMessage struct {
 	// Files are the names of the files from firstFileFD on.
 	Files []string `json:"files"`
 	// OOMScore is what /proc/self/oom_score_adj was before the watchdog
-	// protected itself; empty: it did not.
+	// protected itself; empty means that it did not.
 	OOMScore string `json:"oomScore,omitempty"`
 }
 

@@ -34,7 +34,7 @@ func TestReap(t *testing.T) {
 	require.NotContains(t, w.children.others(), pid)
 }
 
-// One that does as it is told is not killed.
+// One that ends when it is asked to is not killed.
 func TestOrphansAreAskedToEndFirst(t *testing.T) {
 	pid := orphan(t, "sleep 1000")
 	w := &Watchdog{cfg: Config{KillTimeout: time.Hour}}

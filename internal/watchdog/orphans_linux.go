@@ -58,7 +58,7 @@ func parentPID(pid int) int {
 
 // endOrphans ends what an agent has left behind: it is asked to, and killed
 // after Config.KillTimeout. Whatever that leaves behind is next. Those of which spared
-// reports true stay; nil: none do.
+// reports true stay; nil means that none do.
 func (w *Watchdog) endOrphans(spared func(pid int) bool) {
 	left := func() []int {
 		pids := w.children.others()
@@ -156,7 +156,7 @@ func setOOMScore(score string) error {
 }
 
 // protect makes the kernel spare this process when memory runs out, if it may,
-// and returns the score that agents are to have; empty: it may not.
+// and returns the score that agents are to have; empty means that it may not.
 func protect() string {
 	score, err := os.ReadFile("/proc/self/oom_score_adj")
 	if err != nil || setOOMScore("-1000") != nil {

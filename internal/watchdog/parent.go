@@ -168,7 +168,7 @@ type FailedError struct {
 func (e *FailedError) Error() string { return e.Reason }
 
 func (p *Parent) tell(m *message) (err error) {
-	err = errors.New("the watchdog has been told before")
+	err = errors.New("the watchdog has got a message already")
 	p.told.Do(func() { err = p.link.send(m) })
 	return err
 }

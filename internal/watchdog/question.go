@@ -48,7 +48,7 @@ func (q *questions) drop(id int) {
 	delete(q.open, id)
 }
 
-// ask returns what the process answers.
+// ask returns the process's answer to a question.
 func (p *process) ask(ctx context.Context, on string) (json.RawMessage, error) {
 	id, answer := p.questions.add()
 	defer p.questions.drop(id)
@@ -61,7 +61,7 @@ func (p *process) ask(ctx context.Context, on string) (json.RawMessage, error) {
 	case <-p.exited:
 		return nil, ErrNotServing
 	case <-ctx.Done():
-		return nil, fmt.Errorf("process %d does not answer: %w", p.pid(), ctx.Err())
+		return nil, fmt.Errorf("process %d does not respond: %w", p.pid(), ctx.Err())
 	}
 }
 
@@ -83,6 +83,6 @@ func (q *Question) Answer(body any) error {
 	return q.link.send(&message{Answer: &questionAnswer{ID: q.id, Body: b}})
 }
 
-// Questions are what Watchdog.Ask asks. Each needs an answer soon; those that
-// are not taken are lost. It is closed when the watchdog is gone.
+// Questions are what the watchdog asks, each of which needs an answer soon; those
+// that are not taken are lost. It is closed when the watchdog is gone.
 func (p *Parent) Questions() <-chan Question { return p.questions }

@@ -28,7 +28,7 @@ func TestAgentTellsItsStatusAndAnswersQuestions(t *testing.T) {
 	_, err = w.Ask(t.Context(), "another", "colour")
 	require.Error(t, err)
 
-	// One that gets no answer costs no other its own.
+	// A question without an answer costs no other its own.
 	ctx, cancel := context.WithCancel(t.Context())
 	unanswered := make(chan error, 1)
 	go func() {
@@ -95,7 +95,7 @@ func TestReplacementThatDoesNotServeInTimeLeavesNothing(t *testing.T) {
 }
 
 // TestReplacementByAnotherProgram: a program that does not serve is forgotten, one that
-// does is what is started when it dies. Both are told what the watchdog speaks.
+// does is what is started when it dies. Both learn what the watchdog speaks.
 func TestReplacementByAnotherProgram(t *testing.T) {
 	dir := t.TempDir()
 	a := agentOf(part{Dir: dir, Name: "core"})

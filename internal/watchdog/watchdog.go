@@ -6,7 +6,7 @@
 // find them open while an agent is being replaced.
 //
 // An agent and its watchdog are tied to each other by a socket, the agent's file
-// descriptor 3. The watchdog sends what the agent is to do, the agent answers
+// descriptor 3. The watchdog sends what the agent is to do, the agent reports
 // when it serves or why it cannot (message.go), and whoever dies is noticed by
 // the other: its end is closed. [Attach] is the agent's side (parent.go).
 //
@@ -54,7 +54,7 @@ type Config struct {
 	Agents []Agent
 	// Hook is called at each point; what happens waits for it. An error before
 	// or after the initialization aborts it, and one at the shutdown makes it
-	// a forced one. nil: none.
+	// a forced one. nil means no hook.
 	Hook func(ctx context.Context, point HookPoint) error
 	// StartTimeout is how long an agent may take until it serves,
 	// ShutdownTimeout how long to end when it is asked to, AbortTimeout how long
@@ -62,7 +62,7 @@ type Config struct {
 	StartTimeout, ShutdownTimeout, AbortTimeout, KillTimeout time.Duration
 	// HeartbeatTimeout is how long an agent may take to show that it does not hang,
 	// after which it is killed and replaced; it should be far longer than a busy
-	// machine may keep it waiting. 0: it need not.
+	// machine may keep it waiting. Zero means that it need not show it.
 	HeartbeatTimeout time.Duration
 	// ProtectFromOOM makes the kernel spare the watchdog, but not its agents,
 	// when memory runs out, where it may do so.
@@ -77,7 +77,7 @@ type Watchdog struct {
 	agents []*agent
 	// failed gets why it cannot go on.
 	failed chan error
-	// oomScore is what agents are to have; empty: what they have.
+	// oomScore is what agents are to have; empty means what they have.
 	oomScore string
 	children children
 	// orphans is held while they are ended, and while a hook runs, which may
@@ -173,12 +173,12 @@ type Replacement struct {
 	// Config and Files are those of Agent.
 	Config any
 	Files  map[string]*os.File
-	// Command is that of Agent, for this process and those after it; nil: as before.
+	// Command is that of Agent, for this process and those after it; nil means as before.
 	Command func() *exec.Cmd
 	// Restart is the Config of the processes after the first one, which are started
-	// when that has died; nil: Config.
+	// when that has died; nil means Config.
 	Restart any
-	// StartTimeout is how long it may take until it serves; 0: Config.StartTimeout.
+	// StartTimeout is how long it may take until it serves; zero means Config.StartTimeout.
 	StartTimeout time.Duration
 }
 
@@ -208,8 +208,8 @@ func (w *Watchdog) agent(name string) (*agent, error) {
 	return nil, fmt.Errorf("there is no agent %q", name)
 }
 
-// Ask asks the process of the agent of that name that serves, and returns its
-// answer. The agent gets the question by Parent.Questions.
+// Ask asks the process of the agent of that name that serves a question, and
+// returns its answer. The agent gets it by Parent.Questions.
 //
 // Errors: ErrNotServing; ctx's, as when the agent does not respond.
 func (w *Watchdog) Ask(ctx context.Context, agent, on string) (json.RawMessage, error) {

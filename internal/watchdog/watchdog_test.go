@@ -259,9 +259,9 @@ func TestKilledAgentIsReplacedWithoutARefusal(t *testing.T) {
 		requireGone(t, pid)
 
 		// This waits in the queue of the socket until there is a server.
-		answer := ask(t, l.Addr().String(), "secret", 0)
+		server := ask(t, l.Addr().String(), "secret", 0)
 		pid = await(t, ready)
-		require.Equal(t, pid, answer)
+		require.Equal(t, pid, server)
 		require.Equal(t, pid, w.PID("core"))
 		requireGone(t, child)
 	}
@@ -282,7 +282,7 @@ func TestHangingAgentIsReplaced(t *testing.T) {
 	pid := await(t, ready)
 	select {
 	case <-ready:
-		require.Fail(t, "an agent that answers was replaced")
+		require.Fail(t, "an agent that responds was replaced")
 	case <-time.After(3 * time.Second):
 	}
 
@@ -346,7 +346,7 @@ func TestShutdownWhileReplacing(t *testing.T) {
 	require.Equal(t, "core", content(t, dir, "ended"))
 }
 
-// ask connects and returns the pid of who answers, which is pid if that is not 0.
+// ask connects and returns the pid of the server, which is pid if that is not 0.
 func ask(t *testing.T, address, secret string, pid int) int {
 	t.Helper()
 	c, err := net.Dial("tcp", address)

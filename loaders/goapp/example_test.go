@@ -14,7 +14,7 @@ import (
 	"github.com/gopassenger/passenger/loaders/goapp"
 )
 
-// Behind Passenger the program listens where it is told; by hand, on $PORT.
+// Behind Passenger the program listens where the handshake says; by hand, on $PORT.
 func ExampleServe() {
 	addr := freeAddress()
 	_, port, _ := net.SplitHostPort(addr)
@@ -48,7 +48,7 @@ func get(url string) error {
 	return err
 }
 
-// freeAddress is where nobody listened a moment ago.
+// freeAddress is where no program listened a moment ago.
 func freeAddress() string {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

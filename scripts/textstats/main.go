@@ -1,6 +1,6 @@
 // Command textstats counts what makes Go code easy or hard to read on the page: paragraphs,
-// comments inside functions, long functions, long lines. CONTRIBUTING.md has the values that
-// the project keeps.
+// comments inside functions, long functions, long lines; and words of comments and documents
+// for which there are plainer ones. CONTRIBUTING.md has the values that the project keeps.
 //
 // Usage: go run ./scripts/textstats [-list] [-tests] [DIRECTORY]
 package main
@@ -33,11 +33,13 @@ type stats struct {
 	bodyLines, blank, comments  int
 	functions, big, unbroken    int
 	longFunctions, longestLines int
+	words                       int
 }
 
 func main() {
-	list := flag.Bool("list", false, "name each function without a paragraph and each line that is too long")
-	tests := flag.Bool("tests", false, "count the tests instead of the production code")
+	list := flag.Bool("list", false,
+		"name each function without a paragraph, each line that is too long and each word of the list")
+	tests := flag.Bool("tests", false, "count the tests instead of the production code and the documents")
 	flag.Parse()
 
 	root := "."
@@ -61,6 +63,8 @@ func walk(root string, tests, list bool, total *stats) error {
 			return err
 		case d.IsDir() && path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata"):
 			return filepath.SkipDir
+		case !d.IsDir() && strings.HasSuffix(path, ".md") && !tests:
+			return total.addDocument(path, list)
 		case d.IsDir() || !strings.HasSuffix(path, ".go"):
 			return nil
 		case strings.HasSuffix(path, "_test.go") != tests:
@@ -99,6 +103,8 @@ func (s *stats) addFile(path string, list bool) error {
 		}
 	}
 
+	s.addWords(path, wordsOfComments(set, file), list)
+
 	for _, decl := range file.Decls {
 		if fn, ok := decl.(*ast.FuncDecl); ok && fn.Body != nil {
 			s.addFunction(set, fn, kinds, list)
@@ -106,6 +112,28 @@ func (s *stats) addFile(path string, list bool) error {
 	}
 
 	return nil
+}
+
+func (s *stats) addDocument(path string, list bool) error {
+	src, err := os.ReadFile(path) //nolint:gosec // G304: a file of this tree
+	if err != nil {
+		return err
+	}
+
+	s.addWords(path, wordsOfMarkdown(string(src)), list)
+
+	return nil
+}
+
+func (s *stats) addWords(path string, places []place, list bool) {
+	s.words += len(places)
+	if !list {
+		return
+	}
+
+	for _, p := range places {
+		fmt.Printf("%s:%d: %q\n", path, p.line, p.word)
+	}
 }
 
 func (s *stats) addFunction(set *token.FileSet, fn *ast.FuncDecl, kinds []line, list bool) {
@@ -181,6 +209,7 @@ func (s *stats) print() {
 		s.unbroken, s.big)
 	fmt.Printf("functions over %d lines    %5d\n", longFunction, s.longFunctions)
 	fmt.Printf("lines over %d columns     %5d\n", maxColumns, s.longestLines)
+	fmt.Printf("words of the style's list  %5d\n", s.words)
 }
 
 func percent(part, whole int) float64 {

@@ -46,7 +46,7 @@ func Conform(t *testing.T, subject func(*testing.T) Subject) {
 		run  func(*testing.T, *Subject)
 	}{
 		{"a spawn gives a process that serves", testServes},
-		{"processes are told apart", testDistinct},
+		{"processes are distinct", testDistinct},
 		{"spawns may be concurrent", testConcurrentSpawns},
 		{"stop may be called often and concurrently", testConcurrentStops},
 		{"stop with an ended context kills at once", testStopNow},

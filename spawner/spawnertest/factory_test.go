@@ -102,9 +102,9 @@ func TestDeathBreaksConnections(t *testing.T) {
 	echo := func(_ *Process, c net.Conn) { _, _ = io.Copy(c, c) }
 
 	for name, script := range map[string]Script{
-		"nobody there": {},
-		"http":         {HandlerFor: whoami},
-		"raw":          {ServeConn: echo, Protocol: loaderproto.Session},
+		"no handler": {},
+		"http":       {HandlerFor: whoami},
+		"raw":        {ServeConn: echo, Protocol: loaderproto.Session},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

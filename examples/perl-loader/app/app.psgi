@@ -7,7 +7,7 @@ my $visits = 0;
 
 my %page = (
     '/' => sub {
-        return [200, ['Content-Type' => 'text/plain'], ["Hello from Perl, $$ has answered ", ++$visits, " requests.\n"]];
+        return [200, ['Content-Type' => 'text/plain'], ["Hello from Perl, $$ has served ", ++$visits, " requests.\n"]];
     },
     '/echo' => sub {
         my ($env) = @_;

@@ -107,7 +107,7 @@ func (b *Box) Apps(core int) []int {
 	})
 }
 
-// Core is the core of a server, whose process is its watchdog; 0: there is none.
+// Core is the core of a server, whose process is its watchdog; zero means that there is none.
 func (b *Box) Core(watchdog int) int { return marked.Core(b.Marker, watchdog) }
 
 // RequireClean waits, with some patience, until nothing is left in the box.

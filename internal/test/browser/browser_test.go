@@ -33,8 +33,8 @@ type browser struct {
 
 	mu     sync.Mutex
 	errors []string
-	// requests are what was asked for, loaded what of it was answered by
-	// a server.
+	// requests are what was asked for, loaded what of it a server
+	// responded to.
 	requests, loaded []string
 }
 

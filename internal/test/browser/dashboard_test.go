@@ -261,9 +261,9 @@ func TestDashboardAsksOneQuestionAtATime(t *testing.T) {
 		document.getElementById("confirm-yes").click();
 		return dialog.open;
 	}`
-	asked := func(first, answer, second string) {
+	asked := func(first, choice, second string) {
 		t.Helper()
-		require.False(t, run(b, chromedp.Evaluate[bool](fmt.Sprintf("(%s)(%q, %q, %q)", ask, first, answer, second))))
+		require.False(t, run(b, chromedp.Evaluate[bool](fmt.Sprintf("(%s)(%q, %q, %q)", ask, first, choice, second))))
 	}
 
 	asked("#processes button", "", "#restart")

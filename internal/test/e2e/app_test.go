@@ -25,7 +25,7 @@ const appVar = "E2E_APP"
 // heldText is what the application prints when the nth request is held.
 func heldText(n int64) string { return fmt.Sprintf("holding %d requests.", n) }
 
-// playApp serves: /hold answers when the process gets SIGUSR1, /pid with the
+// playApp serves: /hold responds when the process gets SIGUSR1, /pid with the
 // process's id, and everything else with what was asked for. /print prints its
 // query, /say the text that it stands for, and /flood 16 MiB, or as many KiB as
 // its query says; /length responds with that of the body, /release with the variable

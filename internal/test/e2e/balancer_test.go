@@ -111,7 +111,7 @@ func (b *balancer) pass(client net.Conn) {
 // front is what clients see of the balancer.
 func (b *balancer) front() *server { return &server{url: "http://" + b.Addr().String()} }
 
-// release is that of the pod which answers.
+// release is that of the pod which responds.
 func (c *client) release(ctx context.Context) (string, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+"/release", nil)
 	if err != nil {

@@ -32,9 +32,9 @@ func TestCoreKilledWhileSpawningLeavesNoHalfSpawnedProcess(t *testing.T) {
 		args: []string{"--start-command", script, "--min-instances", "0", "--max-request-queue-size", "0"},
 	})
 
-	answers := make([]<-chan answered, 0, waiting)
+	replies := make([]<-chan fetched, 0, waiting)
 	for range waiting {
-		answers = append(answers, s.client(t).background(t, "/"))
+		replies = append(replies, s.client(t).background(t, "/"))
 	}
 
 	s.Stderr.Await(t, "started ", 1, s.Ended)
@@ -42,8 +42,8 @@ func TestCoreKilledWhileSpawningLeavesNoHalfSpawnedProcess(t *testing.T) {
 	core := s.core(t)
 	require.NoError(t, syscall.Kill(core, syscall.SIGKILL))
 
-	for _, answer := range answers {
-		require.Error(t, (<-answer).err)
+	for _, reply := range replies {
+		require.Error(t, (<-reply).err)
 	}
 
 	require.NotEqual(t, core, s.core(t))

@@ -49,8 +49,8 @@ func http2(t *http.Transport) {
 	t.Protocols.SetUnencryptedHTTP2(true)
 }
 
-// answer is one that was read to its end.
-type answer struct {
+// reply is a response that was read to its end.
+type reply struct {
 	*http.Response
 	body string
 }
@@ -68,7 +68,7 @@ func (c *client) request(t testing.TB, method, target string, body io.Reader, he
 }
 
 // ask sends a request with headers as name, value.
-func (c *client) ask(t testing.TB, method, target string, body io.Reader, header ...string) *answer {
+func (c *client) ask(t testing.TB, method, target string, body io.Reader, header ...string) *reply {
 	t.Helper()
 	a, err := c.do(c.request(t, method, target, body, header...))
 	require.NoError(t, err)
@@ -76,12 +76,12 @@ func (c *client) ask(t testing.TB, method, target string, body io.Reader, header
 	return a
 }
 
-func (c *client) get(t testing.TB, target string, header ...string) *answer {
+func (c *client) get(t testing.TB, target string, header ...string) *reply {
 	t.Helper()
 	return c.ask(t, http.MethodGet, target, nil, header...)
 }
 
-func (c *client) do(r *http.Request) (*answer, error) {
+func (c *client) do(r *http.Request) (*reply, error) {
 	resp, err := c.Do(r)
 	if err != nil {
 		return nil, err
@@ -93,17 +93,17 @@ func (c *client) do(r *http.Request) (*answer, error) {
 		return nil, err
 	}
 
-	return &answer{Response: resp, body: b.String()}, nil
+	return &reply{Response: resp, body: b.String()}, nil
 }
 
-// answered is what background asked for.
-type answered struct {
-	*answer
+// fetched is what background asked for.
+type fetched struct {
+	*reply
 	err error
 }
 
 // background asks without waiting.
-func (c *client) background(t testing.TB, target string, traces ...*httptrace.ClientTrace) <-chan answered {
+func (c *client) background(t testing.TB, target string, traces ...*httptrace.ClientTrace) <-chan fetched {
 	t.Helper()
 
 	r := c.request(t, http.MethodGet, target, nil)
@@ -111,10 +111,10 @@ func (c *client) background(t testing.TB, target string, traces ...*httptrace.Cl
 		r = r.WithContext(httptrace.WithClientTrace(r.Context(), trace))
 	}
 
-	ch := make(chan answered, 1)
+	ch := make(chan fetched, 1)
 	go func() {
 		a, err := c.do(r)
-		ch <- answered{a, err}
+		ch <- fetched{a, err}
 	}()
 
 	return ch

@@ -148,7 +148,7 @@ func TestJourneyContainer(t *testing.T) {
 	}
 
 	front := c.front()
-	loads := []*load{front.load(t, 2, askOnce), front.load(t, 2, askAnew)}
+	loads := []*load{front.load(t, 2, askOnce), front.load(t, 2, askAfresh)}
 	progress := func() {
 		for _, l := range loads {
 			l.Progress(t, 30)
@@ -159,11 +159,11 @@ func TestJourneyContainer(t *testing.T) {
 		t.Helper()
 
 		for range 2 * len(c.pods) {
-			anew := front.client(t)
-			got, err := anew.release(t.Context())
+			fresh := front.client(t)
+			got, err := fresh.release(t.Context())
 			require.NoError(t, err)
 			require.Equal(t, want, got)
-			anew.CloseIdleConnections()
+			fresh.CloseIdleConnections()
 		}
 	}
 	requireRelease("first")
@@ -354,7 +354,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["PORT"])), Handler).serve_forever()
 `
 
-// TestJourneyContainerReadOnly: a place that cannot be written to is told with the
+// TestJourneyContainerReadOnly: an error names a place that cannot be written to and the
 // option that names another one, whichever place that is.
 func TestJourneyContainerReadOnly(t *testing.T) {
 	t.Parallel()
@@ -363,7 +363,7 @@ func TestJourneyContainerReadOnly(t *testing.T) {
 	app := goImage(t, "first")
 	for _, test := range []struct {
 		name, env, says string
-		// serves: it is no reason not to serve.
+		// serves reports whether it is no reason not to serve.
 		serves bool
 	}{
 		{"registry", "PASSENGER_INSTANCE_REGISTRY_DIR=/srv", "--instance-registry-dir", false},
@@ -401,7 +401,7 @@ func TestJourneyContainerReadOnly(t *testing.T) {
 }
 
 // TestJourneyContainerReadOnlyApplication: an application that writes where it cannot
-// is told what to do, by its own words and ours.
+// shows what to do, by its own words and ours.
 func TestJourneyContainerReadOnlyApplication(t *testing.T) {
 	t.Parallel()
 	requirePods(t)

@@ -43,7 +43,7 @@ func (s *server) requireSocketDirs(t *testing.T, copy string) {
 }
 
 // What a core that was killed leaves of the loaders and of the sockets of its
-// processes, the next one removes, but nothing of one that still answers requests.
+// processes, the next one removes, but nothing of one that still serves requests.
 func TestWhatKilledCoresLeave(t *testing.T) {
 	t.Parallel()
 	s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})

@@ -47,7 +47,7 @@ func TestKill(t *testing.T) {
 	s.requireApps(t, 2)
 	c.get(t, "/pid")
 	fds := s.fds(t)
-	var requests []<-chan answered
+	var requests []<-chan fetched
 	eventually(t, func() error {
 		if n := strings.Count(s.Stderr.String(), heldText(1)); n < 2 {
 			// The second process may still be starting.

@@ -93,7 +93,7 @@ func thinkTime() time.Duration {
 
 // askPage asks for a page and then for its assets, as a browser does.
 func askPage(ctx context.Context, c *client) error {
-	get := func(path string) (*answer, error) {
+	get := func(path string) (*reply, error) {
 		r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+path, nil)
 		if err != nil {
 			return nil, err
@@ -101,7 +101,7 @@ func askPage(ctx context.Context, c *client) error {
 
 		a, err := c.do(r)
 		if err == nil && a.StatusCode != http.StatusOK {
-			err = fmt.Errorf("%s: answered with %s: %.200s", path, a.Status, a.body)
+			err = fmt.Errorf("%s: the response is %s: %.200s", path, a.Status, a.body)
 		}
 
 		return a, err
@@ -120,7 +120,7 @@ func askPage(ctx context.Context, c *client) error {
 	for path, want := range map[string]string{parts[1]: parts[0], parts[2]: "a photo"} {
 		if a, err := get(path); err != nil || a.body != want {
 			return fmt.Errorf("the page of release %s names %s: %w", parts[0], path,
-				errors.Join(err, fmt.Errorf("it is %q", answerBody(a))))
+				errors.Join(err, fmt.Errorf("it is %q", replyBody(a))))
 		}
 	}
 
@@ -139,7 +139,7 @@ func think(ctx context.Context) {
 	}
 }
 
-func answerBody(a *answer) string {
+func replyBody(a *reply) string {
 	if a == nil {
 		return ""
 	}
@@ -210,7 +210,7 @@ func (d *deploys) requireServes() {
 	})
 	require.Equal(d.T, fmt.Sprint(d.serving), d.c.get(d.T, "/page.txt").body)
 	require.Equal(d.T, http.StatusOK, d.admin.get(d.T, "/readyz").StatusCode)
-	require.Empty(d.T, d.messages, "systemd is told more than that")
+	require.Empty(d.T, d.messages, "systemd gets more than that")
 }
 
 // fail deploys a release that is broken: all tell why, and the one before serves on.

@@ -107,7 +107,7 @@ func (f *flying) byHTTP(t testing.TB, a *tenant, target string, header ...string
 	return readTenant(t, f.client(t).get(t, target, append(f.header(t, a), header...)...))
 }
 
-func readTenant(t testing.TB, a *answer) *tenantEcho {
+func readTenant(t testing.TB, a *reply) *tenantEcho {
 	t.Helper()
 	require.Equal(t, http.StatusOK, a.StatusCode, a.body)
 	e := &tenantEcho{}
@@ -129,7 +129,7 @@ func scgiRequest(method, target, body string, params map[string]string) string {
 }
 
 // bySCGI sends a request and reads the response.
-func (f *flying) bySCGI(t testing.TB, method, target, body string, params map[string]string) (*answer, error) {
+func (f *flying) bySCGI(t testing.TB, method, target, body string, params map[string]string) (*reply, error) {
 	t.Helper()
 	c, err := (&net.Dialer{}).DialContext(t.Context(), "unix", f.socket)
 	if err != nil {
@@ -157,7 +157,7 @@ func (f *flying) bySCGI(t testing.TB, method, target, body string, params map[st
 	defer resp.Body.Close()
 	content, err := io.ReadAll(resp.Body)
 
-	return &answer{Response: resp, body: string(content)}, err
+	return &reply{Response: resp, body: string(content)}, err
 }
 
 // params are an application's options for SCGI.

@@ -58,9 +58,9 @@ func TestFlying(t *testing.T) {
 	require.NotContains(t, byHTTP.Env, "REMOTE_USER")
 	params := f.params(t, a)
 	params["REMOTE_USER"], params["HTTP_REMOTE_USER"] = "alice", "mallory"
-	answer, err := f.bySCGI(t, http.MethodPost, "/x?y", "body", params)
+	reply, err := f.bySCGI(t, http.MethodPost, "/x?y", "body", params)
 	require.NoError(t, err)
-	bySCGI := readTenant(t, answer)
+	bySCGI := readTenant(t, reply)
 	require.Equal(t, "alice", bySCGI.Env["REMOTE_USER"])
 	require.Equal(t, byHTTP.PID, bySCGI.PID)
 	require.Equal(t, int64(len("body")), bySCGI.Length)
@@ -103,9 +103,9 @@ func TestFlyingPassword(t *testing.T) {
 	} {
 		header := f.header(t, a)
 		header[1] = password
-		answer := f.client(t).get(t, "/", header...)
-		require.Equal(t, http.StatusForbidden, answer.StatusCode, name)
-		require.Equal(t, "Forbidden\n", answer.body)
+		reply := f.client(t).get(t, "/", header...)
+		require.Equal(t, http.StatusForbidden, reply.StatusCode, name)
+		require.Equal(t, "Forbidden\n", reply.body)
 		params := f.params(t, a)
 		params["PASSENGER_PASSWORD"] = password
 
@@ -120,13 +120,13 @@ func TestFlyingPassword(t *testing.T) {
 	require.Equal(t, 1, strings.Count(f.Stderr.String(), "requests are refused"))
 	require.Empty(t, f.groups(t))
 
-	answer := f.client(t).get(t, "/", append(f.header(t, a), "X-Passenger-App-Root", "relative")...)
-	require.Equal(t, http.StatusInternalServerError, answer.StatusCode)
-	require.NotContains(t, answer.body, "relative")
+	reply := f.client(t).get(t, "/", append(f.header(t, a), "X-Passenger-App-Root", "relative")...)
+	require.Equal(t, http.StatusInternalServerError, reply.StatusCode)
+	require.NotContains(t, reply.body, "relative")
 	f.Stderr.Await(t, "app_root is", 1, f.Ended)
 }
 
-// As root, applications run as their owners, and root's as nobody.
+// As root, applications run as their owners, and root's as the user nobody.
 func TestFlyingUsers(t *testing.T) {
 	t.Parallel()
 	requireRoot(t)
@@ -160,9 +160,9 @@ func TestFlyingUsers(t *testing.T) {
 		"X_Passenger_User", "bin").UID)
 	params := f.params(t, a)
 	params["HTTP_X_PASSENGER_USER"], params["HTTP_PASSENGER_USER"] = "bin", "bin"
-	answer, err := f.bySCGI(t, http.MethodGet, "/", "", params)
+	reply, err := f.bySCGI(t, http.MethodGet, "/", "", params)
 	require.NoError(t, err)
-	require.Equal(t, daemonUID, readTenant(t, answer).UID)
+	require.Equal(t, daemonUID, readTenant(t, reply).UID)
 
 	python := box.pythonTenant(t, "python", binUID)
 	require.Equal(t, binUID, f.byHTTP(t, python, "/").UID)
@@ -201,8 +201,8 @@ func TestFlyingAsAUser(t *testing.T) {
 
 	asked := box.goTenant(t, "b", daemonUID)
 	asked.options["user"] = "daemon"
-	answer := f.client(t).get(t, "/", f.header(t, asked)...)
-	require.Equal(t, http.StatusInternalServerError, answer.StatusCode, "it cannot become that user")
+	reply := f.client(t).get(t, "/", f.header(t, asked)...)
+	require.Equal(t, http.StatusInternalServerError, reply.StatusCode, "it cannot become that user")
 }
 
 // Two tenants that have chosen the same name for their applications do not get
@@ -234,9 +234,9 @@ func TestFlyingBaseURI(t *testing.T) {
 	require.Equal(t, "b", e.Name)
 	require.Equal(t, "/shop/blog/x?y", e.Target)
 	require.Equal(t, http.StatusNotFound, f.client(t).get(t, "/shopping", f.header(t, a)...).StatusCode)
-	answer, err := f.bySCGI(t, http.MethodGet, "/shop", "", f.params(t, b))
+	reply, err := f.bySCGI(t, http.MethodGet, "/shop", "", f.params(t, b))
 	require.NoError(t, err)
-	require.Equal(t, http.StatusNotFound, answer.StatusCode)
+	require.Equal(t, http.StatusNotFound, reply.StatusCode)
 }
 
 // What processes are started with changes with a restart.
@@ -284,8 +284,8 @@ func TestFlyingRemovedApp(t *testing.T) {
 	})
 	require.Equal(t, pid, f.byHTTP(t, kept, "/").PID)
 	require.Len(t, f.apps(t), 1)
-	answer := f.client(t).get(t, "/", f.header(t, a)...)
-	require.Equal(t, http.StatusInternalServerError, answer.StatusCode)
+	reply := f.client(t).get(t, "/", f.header(t, a)...)
+	require.Equal(t, http.StatusInternalServerError, reply.StatusCode)
 }
 
 // The core is killed while clients ask: no client is refused.
@@ -299,7 +299,7 @@ func TestFlyingCoreIsKilled(t *testing.T) {
 	params := f.params(t, a)
 
 	l := f.load(t, clients, func(context.Context, *client) error {
-		_, err := f.bySCGI(t, http.MethodGet, "/", "", params) //nolint:contextcheck // what has begun is answered
+		_, err := f.bySCGI(t, http.MethodGet, "/", "", params) //nolint:contextcheck // what has begun gets a response
 		return err
 	})
 	for range kills {
@@ -310,7 +310,7 @@ func TestFlyingCoreIsKilled(t *testing.T) {
 	f.byHTTP(t, a, "/")
 }
 
-// Requests that have come by SCGI or HTTP are answered before the end.
+// Requests that have come by SCGI or HTTP get their responses before the end.
 func TestFlyingShutdownLosesNothing(t *testing.T) {
 	t.Parallel()
 	const requests = 20
@@ -320,17 +320,17 @@ func TestFlyingShutdownLosesNothing(t *testing.T) {
 	a.options["env_vars"] = box.markedEnv(t, map[string]string{appVar: "1", "GORACE": "atexit_sleep_ms=0"})
 	params, header := f.params(t, a), f.header(t, a)
 
-	answers := make(chan answered, 2*requests)
+	replies := make(chan fetched, 2*requests)
 	for range requests {
 		go func() {
-			answer, err := f.bySCGI(t, http.MethodGet, "/hold", "", params)
-			answers <- answered{answer, err}
+			reply, err := f.bySCGI(t, http.MethodGet, "/hold", "", params)
+			replies <- fetched{reply, err}
 		}()
 		client := f.client(t)
 		request := client.request(t, http.MethodGet, "/hold", nil, header...)
 		go func() {
-			answer, err := client.do(request)
-			answers <- answered{answer, err}
+			reply, err := client.do(request)
+			replies <- fetched{reply, err}
 		}()
 	}
 
@@ -349,7 +349,7 @@ func TestFlyingShutdownLosesNothing(t *testing.T) {
 	require.NoError(t, syscall.Kill(apps[0], syscall.SIGUSR1))
 
 	for range 2 * requests {
-		a := <-answers
+		a := <-replies
 		require.NoError(t, a.err)
 		require.Equal(t, http.StatusOK, a.StatusCode, a.body)
 		require.Equal(t, fmt.Sprint(apps[0]), a.body)
@@ -441,8 +441,8 @@ func TestFlyingProgram(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, strings.ReplaceAll(string(settings), " ", ""), `"max_pool_size":3`)
 	require.FileExists(t, f.socket+".pid")
-	answer := f.client(t).get(t, "/", f.header(t, box.goTenant(t, "a", daemonUID))...)
-	require.Equal(t, "a", readTenant(t, answer).Name)
+	reply := f.client(t).get(t, "/", f.header(t, box.goTenant(t, "a", daemonUID))...)
+	require.Equal(t, "a", readTenant(t, reply).Name)
 	content, err := os.ReadFile(log)
 	require.NoError(t, err)
 	require.Contains(t, string(content), upAndListening)

@@ -125,14 +125,14 @@ func (w *webServer) pid(a *tenant) (int, error) {
 		return 0, err
 	}
 
-	answer, err := w.client(a).do(r)
+	reply, err := w.client(a).do(r)
 	if err != nil {
 		return 0, err
 	}
 
-	if answer.StatusCode != http.StatusOK {
-		return answer.StatusCode, fmt.Errorf("%w: %s: %s", errStatus, answer.Status, answer.body)
+	if reply.StatusCode != http.StatusOK {
+		return reply.StatusCode, fmt.Errorf("%w: %s: %s", errStatus, reply.Status, reply.body)
 	}
 
-	return readTenant(w.t, answer).PID, nil
+	return readTenant(w.t, reply).PID, nil
 }

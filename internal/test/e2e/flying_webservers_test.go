@@ -134,9 +134,9 @@ func TestFlyingCoreIsKilledBehindWebServers(t *testing.T) {
 		require.NoError(t, err)
 
 		l := f.load(t, clients, func(context.Context, *client) error {
-			status, err := w.pid(a) //nolint:contextcheck // what has begun is answered
+			status, err := w.pid(a) //nolint:contextcheck // what has begun gets a response
 
-			// Apache answers a broken response by SCGI with 500.
+			// Apache sends 500 for a broken response by SCGI.
 			if err != nil && status < http.StatusInternalServerError && !errors.Is(err, io.ErrUnexpectedEOF) {
 				t.Errorf("a client was not served: %v", err)
 			}
@@ -167,9 +167,9 @@ func TestFlyingWebServerWithoutPassword(t *testing.T) {
 			require.True(t, w.Run())
 
 			for _, a := range tenants {
-				answer := w.client(a).get(t, "/", "X-Passenger-Password", f.password(t))
-				require.Equal(t, http.StatusForbidden, answer.StatusCode)
-				require.Equal(t, "Forbidden\n", answer.body)
+				reply := w.client(a).get(t, "/", "X-Passenger-Password", f.password(t))
+				require.Equal(t, http.StatusForbidden, reply.StatusCode)
+				require.Equal(t, "Forbidden\n", reply.body)
 			}
 
 			w.Stop()

@@ -33,7 +33,7 @@ public class Server {
 `
 
 // TestProgramsThatKnowNothingOfUs: servers of other languages, which serve on
-// the port that they are told.
+// the port that they are given.
 func TestProgramsThatKnowNothingOfUs(t *testing.T) {
 	for _, program := range []struct{ language, executable, file, text, command, want string }{
 		{
@@ -63,7 +63,7 @@ func TestProgramsThatKnowNothingOfUs(t *testing.T) {
 }
 
 // TestDirectAccess: Inspect tells how to ask one process, and only who knows
-// its password is answered.
+// its password gets a response.
 func TestDirectAccess(t *testing.T) {
 	ruby := interpreters.Find(t, "ruby", "ruby")
 	dir := t.TempDir()
@@ -82,7 +82,7 @@ func TestDirectAccess(t *testing.T) {
 	session.Close(passenger.KeepAlive)
 	process := pool.Inspect().Groups[0].Processes[0]
 
-	ask := func(password string) *answer {
+	ask := func(password string) *reply {
 		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+process.HTTPAddress+"/",
 			http.NoBody)
 		require.NoError(t, err)

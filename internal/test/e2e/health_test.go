@@ -29,7 +29,7 @@ type site struct {
 	file  string
 	good  string
 	bad   string
-	// reasons are what is told of the bad release.
+	// reasons are what the messages about the bad release say.
 	reasons []string
 }
 
@@ -191,7 +191,7 @@ func TestRollingRestartPromotesOnlyWhatIsHealthy(t *testing.T) {
 			s := start(t, &launch{dir: dir, args: append(args,
 				"--environment", "production", "--min-instances", "2", "--envvar", "PYTHONDONTWRITEBYTECODE=1",
 				"--health-path", "/up/", "--health-host", "shop.example.com", "--warmup-path", "/")})
-			get := func() *answer { return s.client(t).getHost(t, "shop.example.com", "/") }
+			get := func() *reply { return s.client(t).getHost(t, "shop.example.com", "/") }
 			require.Equal(t, "one", get().body)
 			before := s.processed(t)
 

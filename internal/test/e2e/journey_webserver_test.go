@@ -190,7 +190,7 @@ func (*behind) page(t *testing.T, c *client, target string, header ...string) *t
 }
 
 // errWrong is a response that is not what was asked for.
-var errWrong = errors.New("a wrong answer")
+var errWrong = errors.New("a wrong response")
 
 // askShop is one request, to which only the response of the one process is right.
 func (b *behind) askShop(ctx context.Context, _ *client) error {

@@ -18,7 +18,7 @@ type kind struct {
 	// args returns the options that it needs, or ends the test for want of an
 	// interpreter.
 	args func(t testing.TB) []string
-	// streams: it answers while the request is still being sent.
+	// streams reports whether it responds while the request is still being sent.
 	streams bool
 }
 

@@ -328,7 +328,7 @@ var kubernetesResources = map[string]map[string]string{
 // without one, kubectl does nothing, not even dry.
 func newAPIServer(t testing.TB) string {
 	t.Helper()
-	answer := func(w http.ResponseWriter, status int, body map[string]any) {
+	reply := func(w http.ResponseWriter, status int, body map[string]any) {
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(status)
 		_ = json.NewEncoder(w).Encode(body)
@@ -341,7 +341,7 @@ func newAPIServer(t testing.TB) string {
 		case r.Method != http.MethodGet:
 			t.Errorf("kubectl wants to %s %s", r.Method, r.URL)
 		case r.URL.Path == "/api":
-			answer(w, http.StatusOK, map[string]any{"kind": "APIVersions", "versions": []string{"v1"}})
+			reply(w, http.StatusOK, map[string]any{"kind": "APIVersions", "versions": []string{"v1"}})
 		case r.URL.Path == "/apis":
 			var groups []any
 			for version := range kubernetesResources {
@@ -351,16 +351,16 @@ func newAPIServer(t testing.TB) string {
 				}
 			}
 
-			answer(w, http.StatusOK, map[string]any{"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
+			reply(w, http.StatusOK, map[string]any{"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
 		case known:
 			list := make([]any, 0, len(resources))
 			for name, kind := range resources {
 				list = append(list, map[string]any{"name": name, "kind": kind, "namespaced": true, "verbs": []string{"get", "create", "patch"}})
 			}
 
-			answer(w, http.StatusOK, map[string]any{"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": path, "resources": list})
+			reply(w, http.StatusOK, map[string]any{"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": path, "resources": list})
 		default:
-			answer(w, http.StatusNotFound, map[string]any{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": http.StatusNotFound})
+			reply(w, http.StatusNotFound, map[string]any{"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "NotFound", "code": http.StatusNotFound})
 		}
 	}))
 	t.Cleanup(server.Close)

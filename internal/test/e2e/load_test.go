@@ -58,7 +58,7 @@ func askOnce(ctx context.Context, c *client) error {
 	}
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
-		return fmt.Errorf("answered with %s", resp.Status)
+		return fmt.Errorf("the response is %s", resp.Status)
 	}
 
 	return nil

@@ -148,10 +148,10 @@ func TestApplicationsHaveFilesForTheirOutput(t *testing.T) {
 		t.Helper()
 		r := c.request(t, "GET", say(text), nil)
 		r.Host = name + ".test"
-		answer, err := c.Do(r)
+		reply, err := c.Do(r)
 		require.NoError(t, err)
-		require.Equal(t, 200, answer.StatusCode)
-		require.NoError(t, answer.Body.Close())
+		require.Equal(t, 200, reply.StatusCode)
+		require.NoError(t, reply.Body.Close())
 	}
 	for _, name := range names {
 		sayTo(name, "said by "+name)
@@ -222,8 +222,8 @@ func TestFloodOfOutputIsCut(t *testing.T) {
 	flooding := make(chan struct{})
 	go func() {
 		defer close(flooding)
-		if answer, err := c.Get(s.url + "/flood"); err == nil {
-			_ = answer.Body.Close()
+		if reply, err := c.Get(s.url + "/flood"); err == nil {
+			_ = reply.Body.Close()
 		}
 	}()
 

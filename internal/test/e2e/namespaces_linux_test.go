@@ -41,7 +41,7 @@ func requirePrepared(t testing.TB, script string) {
 	}
 }
 
-// asNobody is the end of a script for prepared: what it becomes is run by nobody,
+// asNobody is the end of a script for prepared: what it becomes runs as the user nobody,
 // who is in no group.
 var asNobody = fmt.Sprintf(`set -- setpriv --reuid %d --regid %d --clear-groups "$@"`, nobodyUID, nobodyUID)
 
@@ -60,7 +60,7 @@ func newNobodysSandbox(t testing.TB) (box *sandbox, args []string) {
 	return box, []string{"--start-command", path, "--envvar", "GORACE=atexit_sleep_ms=0", "--envvar", appVar + "=1"}
 }
 
-// startForNobody starts a server as nobody, after a script that root runs.
+// startForNobody starts a server as the user nobody, after a script that root runs.
 func startForNobody(t testing.TB, script string, args ...string) *server {
 	t.Helper()
 	requirePrepared(t, script+asNobody)
@@ -93,7 +93,7 @@ func (s *server) statusText(t testing.TB) string {
 
 var readUse = regexp.MustCompile(`CPU: +\d+% +Memory  : +[1-9]\d*M `)
 
-// Without /proc the server serves, or says that it cannot; what it does not
+// Without /proc the server serves, or reports that it cannot; what it does not
 // know is not shown as nothing.
 // Faults: F12.
 func TestServerWithoutProcServesOrSaysWhyNot(t *testing.T) {
@@ -175,7 +175,7 @@ func TestFlyingNamesUserWhoIsNotInTheDatabase(t *testing.T) {
 }
 
 // A process that takes from the server the right to connect to it is replaced,
-// for which requests wait; one that it has is answered.
+// for which requests wait; one that it has gets its response.
 // Faults: F12.
 func TestProcessThatDeniesConnectionsIsReplaced(t *testing.T) {
 	t.Parallel()

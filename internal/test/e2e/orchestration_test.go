@@ -144,7 +144,7 @@ func TestSocketActivation(t *testing.T) {
 	s.stop(t)
 }
 
-// Without the sockets of its unit, a server would listen where nobody expects it.
+// Without the sockets of its unit, a server would listen where no client expects it.
 func TestSocketActivationWithoutASocketToUse(t *testing.T) {
 	t.Parallel()
 

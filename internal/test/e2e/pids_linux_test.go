@@ -23,7 +23,7 @@ const (
 	serverUID   = 61803
 )
 
-// The processes of a user who has too many do not start, and clients are told;
+// The processes of a user who has too many do not start, and clients get an error;
 // running ones and others' serve. When there may be more, they start.
 // Faults: F9.
 func TestProcessLimitOfAUserFailsOnlyTheirSpawns(t *testing.T) {
@@ -150,9 +150,9 @@ func (f *flying) ask(t testing.TB, c *client, a *tenant) *tenantEcho {
 // requireTooManyProcesses asks for an application that cannot start.
 func (f *flying) requireTooManyProcesses(t testing.TB, c *client, a *tenant) {
 	t.Helper()
-	answer := c.get(t, "/", append(f.header(t, a), "Accept", "text/html")...)
-	require.Equal(t, http.StatusInternalServerError, answer.StatusCode, answer.body)
-	require.Contains(t, answer.body, "<html")
+	reply := c.get(t, "/", append(f.header(t, a), "Accept", "text/html")...)
+	require.Equal(t, http.StatusInternalServerError, reply.StatusCode, reply.body)
+	require.Contains(t, reply.body, "<html")
 	f.Stderr.Await(t, "the system refuses to start another process: resource temporarily unavailable", 1, f.Ended)
 }
 

@@ -16,7 +16,7 @@ import (
 	"github.com/gopassenger/passenger/internal/test/webservers"
 )
 
-// headerDump are applications that answer with what they see: the environment of Rack and
+// headerDump are applications that respond with what they see: the environment of Rack and
 // WSGI, and the headers of Node.js.
 var headerDump = map[string]struct{ language, file, code string }{
 	"rack": {"ruby", "config.ru", `
@@ -64,10 +64,10 @@ func (s *sandbox) dumpTenants(t testing.TB) []*tenant {
 // seen is what an application has seen, by names as CGI has them.
 func seen(t testing.TB, w *webServer, a *tenant, header ...string) map[string]string {
 	t.Helper()
-	answer := w.client(a).get(t, "/", header...)
-	require.Equal(t, http.StatusOK, answer.StatusCode, answer.body)
+	reply := w.client(a).get(t, "/", header...)
+	require.Equal(t, http.StatusOK, reply.StatusCode, reply.body)
 	var got map[string]string
-	require.NoError(t, json.Unmarshal([]byte(answer.body), &got), answer.body)
+	require.NoError(t, json.Unmarshal([]byte(reply.body), &got), reply.body)
 	if a.name == "node" {
 		named := map[string]string{}
 		for name, value := range got {

@@ -56,7 +56,7 @@ func announced(network, addr, header string) func(*http.Transport) {
 	}
 }
 
-func environ(t testing.TB, a *answer) map[string]string {
+func environ(t testing.TB, a *reply) map[string]string {
 	t.Helper()
 	require.Equal(t, http.StatusOK, a.StatusCode, a.body)
 	var env map[string]string

@@ -23,7 +23,7 @@ type refusal struct {
 	args []string
 	// dir replaces the directory.
 	dir string
-	// app: apart from that, there is something to start.
+	// app reports whether apart from that, there is something to start.
 	app bool
 	// says are parts of the line that says what is wrong and what to do.
 	says []string

@@ -63,7 +63,7 @@ func post(ctx context.Context, c *client, body []byte) error {
 
 	a, err := c.do(req)
 	if err == nil && (a.StatusCode != http.StatusOK || a.body != fmt.Sprint(len(body))) {
-		err = fmt.Errorf("answered with %s: %.200s", a.Status, a.body)
+		err = fmt.Errorf("the response is %s: %.200s", a.Status, a.body)
 	}
 
 	return err

@@ -34,9 +34,9 @@ type launch struct {
 	dir  string
 	args []string
 	env  []string
-	// cwd is the working directory; empty: the sandbox's.
+	// cwd is the working directory; empty means the sandbox's.
 	cwd string
-	// change is what else is done to the command; nil: nothing.
+	// change is what else is done to the command; nil means nothing.
 	change func(cmd *exec.Cmd)
 }
 

@@ -105,8 +105,8 @@ func TestFilesThatApplicationsNameGoToTheServerInFrontByOption(t *testing.T) {
 
 			s := start(t, &launch{dir: dir, args: []string{"--sendfile", value}})
 			for _, name := range []string{"X-Sendfile", "X-Accel-Redirect"} {
-				answer := s.client(t).get(t, "/"+name+"?/some/file")
-				require.Equal(t, passes, answer.Header.Get(name) == "/some/file", name)
+				reply := s.client(t).get(t, "/"+name+"?/some/file")
+				require.Equal(t, passes, reply.Header.Get(name) == "/some/file", name)
 			}
 
 			if !passes {

@@ -28,7 +28,7 @@ func TestSendfileSendsNothingThatTheTenantCannotReach(t *testing.T) {
 	root := filepath.Join(a.root, "storage")
 	a.options["sendfile_roots"] = root
 	a.options["accel_redirect"] = `{"/files/": "` + root + `"}`
-	ask := func(name, value string) *answer {
+	ask := func(name, value string) *reply {
 		return f.client(t).get(t, "/"+name+"?"+value, f.header(t, a)...)
 	}
 

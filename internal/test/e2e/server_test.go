@@ -112,7 +112,7 @@ func (s *server) core(t testing.TB) (core int) {
 	return core
 }
 
-// servingCore is the core that serves, which has been told to the tools. There may be
+// servingCore is the core that serves, which the tools know. There may be
 // another one, which finishes its requests.
 func (s *server) servingCore(t testing.TB) int {
 	t.Helper()

@@ -23,7 +23,7 @@ import (
 
 const (
 	stopping = "Stopping:"
-	// maxForced is how long a shutdown may take that is told to hurry.
+	// maxForced is how long a shutdown may take that is asked to hurry.
 	maxForced = 2 * time.Second
 )
 
@@ -33,9 +33,9 @@ func TestShutdownLosesNothing(t *testing.T) {
 	s := start(t, &launch{dir: t.TempDir(), args: append(testApp(t), "--max-request-queue-size", "0")})
 	c := s.client(t)
 
-	answers := make([]<-chan answered, requests)
-	for i := range answers {
-		answers[i] = c.background(t, "/hold?"+strconv.Itoa(i))
+	replies := make([]<-chan fetched, requests)
+	for i := range replies {
+		replies[i] = c.background(t, "/hold?"+strconv.Itoa(i))
 	}
 
 	s.Stderr.Await(t, heldText(requests), 1, s.Ended)
@@ -46,7 +46,7 @@ func TestShutdownLosesNothing(t *testing.T) {
 	requireRefused(t, s)
 	require.NoError(t, syscall.Kill(apps[0], syscall.SIGUSR1))
 
-	for _, ch := range answers {
+	for _, ch := range replies {
 		a := <-ch
 		require.NoError(t, a.err)
 		require.Equal(t, http.StatusOK, a.StatusCode, a.body)
@@ -76,9 +76,9 @@ func TestShutdownServesTheQueue(t *testing.T) {
 	var unsent sync.WaitGroup
 	unsent.Add(requests)
 
-	answers := make([]<-chan answered, requests)
-	for i := range answers {
-		answers[i] = c.background(t, "/", &httptrace.ClientTrace{
+	replies := make([]<-chan fetched, requests)
+	for i := range replies {
+		replies[i] = c.background(t, "/", &httptrace.ClientTrace{
 			WroteRequest: func(httptrace.WroteRequestInfo) { unsent.Done() },
 		})
 	}
@@ -93,7 +93,7 @@ func TestShutdownServesTheQueue(t *testing.T) {
 	requireRefused(t, s)
 	require.NoError(t, syscall.Kill(pid, syscall.SIGCONT))
 
-	for _, ch := range answers {
+	for _, ch := range replies {
 		a := <-ch
 		require.NoError(t, a.err)
 		require.Equal(t, http.StatusOK, a.StatusCode, a.body)

@@ -64,14 +64,14 @@ func TestSlowBufferDiskDelaysOnlyItsUpload(t *testing.T) {
 	c := s.client(t)
 	c.get(t, "/pid")
 
-	// What it writes to is not to be told by its name, which a buffer does not have;
+	// What it writes to cannot be recognized by its name, which a buffer does not have;
 	// but only buffers are written to at a position.
 	quick := s.slow(t, "pwrite64")
-	upload := make(chan answered, 1)
+	upload := make(chan fetched, 1)
 	request := c.request(t, http.MethodPost, "/length", strings.NewReader(strings.Repeat("x", size)))
 	go func() {
 		a, err := c.do(request)
-		upload <- answered{a, err}
+		upload <- fetched{a, err}
 	}()
 	eventually(t, func() error { return s.requireBuffer(t, dir) })
 
@@ -84,7 +84,7 @@ func TestSlowBufferDiskDelaysOnlyItsUpload(t *testing.T) {
 
 	select {
 	case a := <-upload:
-		require.Fail(t, "the disk was not slow", "%v %v", a.answer, a.err)
+		require.Fail(t, "the disk was not slow", "%v %v", a.reply, a.err)
 	default:
 	}
 

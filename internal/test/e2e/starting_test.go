@@ -45,7 +45,7 @@ func (m *moody) args(more ...string) []string {
 	return append([]string{"--nodejs", interpreters.Find(m, "node", "node", "nodejs")}, more...)
 }
 
-// notifications are what a service manager would be told.
+// notifications are what a service manager would get.
 func listenForNotifications(t testing.TB, box *sandbox) (env string, messages <-chan string) {
 	t.Helper()
 	path := filepath.Join(box.Dir, "notify")
@@ -81,7 +81,7 @@ func awaitMessage(t testing.TB, messages <-chan string) string {
 				return m
 			}
 		case <-late:
-			require.Fail(t, "the service manager is told nothing")
+			require.Fail(t, "the service manager hears nothing")
 		}
 	}
 }
@@ -115,8 +115,8 @@ func TestReadinessWaitsForTheApplication(t *testing.T) {
 	s.stop(t)
 }
 
-// TestStartFailureServesErrorPages: systemd is not told that all is well, and what
-// happens is told on the terminal. The repaired application counts as ready.
+// TestStartFailureServesErrorPages: systemd does not hear that all is well, and the
+// terminal shows what happens. The repaired application counts as ready.
 func TestStartFailureServesErrorPages(t *testing.T) {
 	t.Parallel()
 	m := newMoody(t, "broken")
@@ -266,7 +266,7 @@ func TestReloadIsAllOrNothing(t *testing.T) {
 	require.Equal(t, core, s.core(t))
 	require.Equal(t, apps, s.apps(t))
 
-	// While the next one boots, the old one answers.
+	// While the next one boots, the old one serves.
 	m.unmark("broken")
 	m.mark("slow")
 	s.signal(t, syscall.SIGHUP)

@@ -14,7 +14,7 @@ import (
 	"github.com/gopassenger/passenger/internal/test/interpreters"
 )
 
-const hidden = "nobody may see this"
+const hidden = "no client may see this"
 
 // newPublic returns an application's directory with static files.
 func newPublic(t *testing.T) string {

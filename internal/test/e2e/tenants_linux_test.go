@@ -270,8 +270,8 @@ func TestFlyingSendsNothingToTenantWhoTookThePort(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(a.root, "run"), fmt.Appendf(nil, supervised, python), 0o644))
 	a.options["app_start_command"] = `["/bin/sh", "run"]`
 	get := func() int {
-		answer := f.client(t).get(t, "/", f.header(t, a)...)
-		return answer.StatusCode
+		reply := f.client(t).get(t, "/", f.header(t, a)...)
+		return reply.StatusCode
 	}
 	require.Equal(t, http.StatusOK, get())
 	port, err := os.ReadFile(filepath.Join(a.root, "port"))
@@ -285,7 +285,7 @@ func TestFlyingSendsNothingToTenantWhoTookThePort(t *testing.T) {
 	require.NoError(t, os.Remove(filepath.Join(a.root, "stop")))
 	sent := thieving(t, "127.0.0.1:"+strings.TrimSpace(string(port)))
 
-	// The first may be told that the process is unreachable.
+	// The first may hear that the process is unreachable.
 	require.Eventually(t, func() bool { return get() == http.StatusOK }, patience, time.Millisecond)
 	now, err := os.ReadFile(filepath.Join(a.root, "port"))
 	require.NoError(t, err)

@@ -69,7 +69,7 @@ func TestHTTPS(t *testing.T) {
 		}
 	}
 
-	// Who speaks HTTP to it is told so.
+	// A client that speaks HTTP to it gets 400.
 	resp, err := http.Get("http://" + strings.TrimPrefix(s.url, "https://"))
 	require.NoError(t, err)
 	defer resp.Body.Close()

@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// router is the process that passes transactions on; 0: there is none.
+// router is the process that passes transactions on; zero means that there is none.
 func (s *server) router() int {
 	for _, pid := range s.Children(s.Cmd.Process.Pid) {
 		if line, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); strings.HasSuffix(string(line),

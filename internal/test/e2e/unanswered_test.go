@@ -10,7 +10,7 @@ import (
 	"github.com/gopassenger/passenger/internal/test/interpreters"
 )
 
-// The process that was told to break closes each connection as soon as a request comes,
+// The process that was asked to break closes each connection as soon as a request comes,
 // but lives.
 const breakableApp = `let broken = false;
 require('http').createServer((request, response) => {

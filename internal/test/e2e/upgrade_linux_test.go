@@ -60,8 +60,8 @@ func newInstalled(t testing.TB, dir string) *installed {
 	return i
 }
 
-// askAnew asks over a connection of its own.
-func askAnew(ctx context.Context, c *client) error {
+// askAfresh asks over a connection of its own.
+func askAfresh(ctx context.Context, c *client) error {
 	defer c.CloseIdleConnections()
 	return askOnce(ctx, c)
 }
@@ -87,10 +87,10 @@ func TestJourneyUpgradeByReload(t *testing.T) {
 				change: func(cmd *exec.Cmd) { cmd.Path = program.path },
 			})
 			s.requireApps(t, 1)
-			l, anew := s.load(t, 2, askOnce), s.load(t, 2, askAnew)
+			l, fresh := s.load(t, 2, askOnce), s.load(t, 2, askAfresh)
 			progress := func() {
 				l.Progress(t, 50)
-				anew.Progress(t, 50)
+				fresh.Progress(t, 50)
 			}
 			progress()
 			reload := func(want string) {
@@ -118,7 +118,7 @@ func TestJourneyUpgradeByReload(t *testing.T) {
 			require.NoError(t, os.Remove(program.path))
 			reload("version 3")
 			l.RequireNoneLost(t)
-			anew.RequireNoneLost(t)
+			fresh.RequireNoneLost(t)
 			s.stop(t)
 		})
 	}
@@ -278,7 +278,7 @@ func TestJourneyUpgradeBySocket(t *testing.T) {
 
 				program := newInstalled(t, dir)
 				s := startActivatedFrom(t, program.path, socket, url)
-				l := s.load(t, 4, askAnew)
+				l := s.load(t, 4, askAfresh)
 				l.Progress(t, 50)
 
 				for _, v := range []string{"version 2", "version 1"} {

@@ -125,7 +125,7 @@ func TestAbortWhileTheAppWorksFreesTheProcess(t *testing.T) {
 // A process that works on for a client that has left gets no other request
 // meanwhile, while another process has room, and serves again afterwards.
 // Faults: D6.
-func TestProcessThatWorksForNobodyGetsNoRequest(t *testing.T) {
+func TestProcessThatWorksForNoClientGetsNoRequest(t *testing.T) {
 	t.Parallel()
 	s := start(t, "--max-pool-size", "2", "--min-instances", "2")
 	c := s.client(t)

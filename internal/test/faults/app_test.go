@@ -115,11 +115,11 @@ func (a *app) obey(signals <-chan os.Signal) {
 func (a *app) handler() http.Handler {
 	mux := http.NewServeMux()
 	for path, serve := range map[string]http.HandlerFunc{
-		// Answers with the process's id.
+		// Responds with the process's id.
 		"/pid": func(w http.ResponseWriter, _ *http.Request) { say(w, strconv.Itoa(os.Getpid())) },
-		// Answers with the query.
+		// Responds with the query.
 		"/query": func(w http.ResponseWriter, r *http.Request) { say(w, r.URL.RawQuery) },
-		// As that, and says that it was there.
+		// As that, and prints that it was there.
 		"/serve": func(w http.ResponseWriter, r *http.Request) {
 			_, err := io.Copy(io.Discard, r.Body)
 			logf("served %s. %v", r.URL.RawQuery, err)
@@ -153,13 +153,13 @@ func (a *app) handler() http.Handler {
 			w.Header().Set("Content-Length", r.URL.RawQuery)
 			say(w, strings.Repeat("x", n))
 		},
-		// Answers with the body's length and checksum.
+		// Responds with the body's length and checksum.
 		"/sum": func(w http.ResponseWriter, r *http.Request) {
 			sum := crc32.New(castagnoli)
 			n, err := io.Copy(sum, r.Body)
 			say(w, summary(n, sum.Sum32(), err))
 		},
-		// Answers with the body.
+		// Responds with the body.
 		"/echo": func(w http.ResponseWriter, r *http.Request) {
 			body, err := io.ReadAll(r.Body)
 			if err != nil {
@@ -169,7 +169,7 @@ func (a *app) handler() http.Handler {
 			w.Header().Set("X-Query", r.URL.RawQuery)
 			_, _ = w.Write(body)
 		},
-		// Breaks off before it answers.
+		// Breaks off before it responds.
 		"/abort": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 		// Prints the body as it is.
 		"/print": func(_ http.ResponseWriter, r *http.Request) { _, _ = io.Copy(os.Stdout, r.Body) },

@@ -44,8 +44,8 @@ func http2(t *http.Transport) {
 	t.Protocols.SetUnencryptedHTTP2(true)
 }
 
-// answer is one that was read to its end.
-type answer struct {
+// reply is a response that was read to its end.
+type reply struct {
 	*http.Response
 	body string
 }
@@ -58,7 +58,7 @@ func (c *client) request(ctx context.Context, t testing.TB, method, target strin
 	return r
 }
 
-func (c *client) get(t testing.TB, target string) *answer {
+func (c *client) get(t testing.TB, target string) *reply {
 	t.Helper()
 	a, err := c.do(c.request(t.Context(), t, http.MethodGet, target, nil))
 	require.NoError(t, err)
@@ -75,7 +75,7 @@ func (c *client) requireOK(t testing.TB, target string) string {
 	return a.body
 }
 
-func (c *client) post(t testing.TB, target string, body io.Reader) *answer {
+func (c *client) post(t testing.TB, target string, body io.Reader) *reply {
 	t.Helper()
 	a, err := c.do(c.request(t.Context(), t, http.MethodPost, target, body))
 	require.NoError(t, err)
@@ -83,7 +83,7 @@ func (c *client) post(t testing.TB, target string, body io.Reader) *answer {
 	return a
 }
 
-func (c *client) do(r *http.Request) (*answer, error) {
+func (c *client) do(r *http.Request) (*reply, error) {
 	resp, err := c.Do(r)
 	if err != nil {
 		return nil, err
@@ -95,23 +95,23 @@ func (c *client) do(r *http.Request) (*answer, error) {
 		return nil, err
 	}
 
-	return &answer{Response: resp, body: b.String()}, nil
+	return &reply{Response: resp, body: b.String()}, nil
 }
 
-// answered is what background asked for.
-type answered struct {
-	*answer
+// fetched is what background asked for.
+type fetched struct {
+	*reply
 	err error
 }
 
 // background asks without waiting.
-func (c *client) background(ctx context.Context, t testing.TB, target string) <-chan answered {
+func (c *client) background(ctx context.Context, t testing.TB, target string) <-chan fetched {
 	t.Helper()
 	r := c.request(ctx, t, http.MethodGet, target, nil)
-	ch := make(chan answered, 1)
+	ch := make(chan fetched, 1)
 	go func() {
 		a, err := c.do(r)
-		ch <- answered{a, err}
+		ch <- fetched{a, err}
 	}()
 
 	return ch
@@ -164,8 +164,8 @@ func (c *raw) say(text string) {
 	require.NoError(c.t, err)
 }
 
-// answer reads a response to its end.
-func (c *raw) answer() *answer {
+// reply reads a response to its end.
+func (c *raw) reply() *reply {
 	c.t.Helper()
 	resp, err := http.ReadResponse(c.in, nil)
 	require.NoError(c.t, err)
@@ -173,7 +173,7 @@ func (c *raw) answer() *answer {
 	_, err = b.ReadFrom(resp.Body)
 	require.NoError(c.t, err)
 
-	return &answer{Response: resp, body: b.String()}
+	return &reply{Response: resp, body: b.String()}
 }
 
 // rest reads up to where the server closes the connection.

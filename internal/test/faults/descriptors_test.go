@@ -93,7 +93,7 @@ func TestConnectionFloodPausesAccept(t *testing.T) {
 
 // startWithoutDescriptors starts a server that has none left, but for a request
 // in the process pid, and connections of clients.
-func startWithoutDescriptors(t testing.TB, clients int) (s *server, pid int, held <-chan answered, conns []*raw) {
+func startWithoutDescriptors(t testing.TB, clients int) (s *server, pid int, held <-chan fetched, conns []*raw) {
 	t.Helper()
 	s = start(t, append(unlimited, "--environment", "production")...)
 	c := s.client(t)
@@ -112,10 +112,10 @@ func startWithoutDescriptors(t testing.TB, clients int) (s *server, pid int, hel
 	return s, pid, held, conns
 }
 
-func (c *raw) get(target string) *answer {
+func (c *raw) get(target string) *reply {
 	c.t.Helper()
 	c.say("GET " + target + " HTTP/1.1\r\nHost: x\r\n\r\n")
-	return c.answer()
+	return c.reply()
 }
 
 // Requests for which there is no descriptor fail, the one in the process does
@@ -129,7 +129,7 @@ func TestRequestsWithoutDescriptorFailAlone(t *testing.T) {
 		a.StatusCode, a.body)
 	conns[1].say(fmt.Sprintf("POST /sum HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", megabyte,
 		strings.Repeat("x", megabyte)))
-	a = conns[1].answer()
+	a = conns[1].reply()
 	require.Equal(t, http.StatusInsufficientStorage, a.StatusCode, a.body)
 
 	require.NoError(t, syscall.Kill(pid, syscall.SIGUSR1))
@@ -138,7 +138,7 @@ func TestRequestsWithoutDescriptorFailAlone(t *testing.T) {
 	require.Equal(t, http.StatusOK, first.StatusCode)
 	require.Equal(t, "it", first.body)
 
-	statuses := requireOwnAnswers(t, conns[2:], 50)
+	statuses := requireOwnResponses(t, conns[2:], 50)
 	t.Logf("without descriptors: %v", statuses)
 	s.limitFDs(t, 0)
 	eventually(t, func() error {
@@ -149,7 +149,7 @@ func TestRequestsWithoutDescriptorFailAlone(t *testing.T) {
 
 		return nil
 	})
-	require.Equal(t, map[int]int{http.StatusOK: 50 * len(conns[2:])}, requireOwnAnswers(t, conns[2:], 50))
+	require.Equal(t, map[int]int{http.StatusOK: 50 * len(conns[2:])}, requireOwnResponses(t, conns[2:], 50))
 }
 
 // That the server has no descriptor is nothing that a process could help: it
@@ -166,9 +166,9 @@ func TestMissingDescriptorsCostNoProcess(t *testing.T) {
 	require.Empty(t, s.lines("detaching a process"))
 }
 
-// requireOwnAnswers asks n times on each connection, at once, and counts
+// requireOwnResponses asks n times on each connection, at once, and counts
 // the statuses.
-func requireOwnAnswers(t testing.TB, conns []*raw, times int) map[int]int {
+func requireOwnResponses(t testing.TB, conns []*raw, times int) map[int]int {
 	t.Helper()
 	statuses, errs := map[int]int{}, make(chan error, len(conns))
 	var mu sync.Mutex
@@ -219,7 +219,7 @@ func (c *raw) ask(id string) (status int, err error) {
 	}
 
 	if resp.StatusCode == http.StatusOK && (string(body) != id || resp.Header.Get("X-Query") != id) {
-		return 0, fmt.Errorf("%s was answered with what is for %s: %s", id, resp.Header.Get("X-Query"), body)
+		return 0, fmt.Errorf("%s got what is for %s: %s", id, resp.Header.Get("X-Query"), body)
 	}
 
 	return resp.StatusCode, nil

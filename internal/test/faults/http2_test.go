@@ -18,7 +18,7 @@ import (
 )
 
 // A hundred requests at once on one connection, each of which gets its own
-// answer.
+// response.
 func TestHTTP2ConcurrentStreams(t *testing.T) {
 	t.Parallel()
 	s := start(t, unlimited...)

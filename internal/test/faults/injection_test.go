@@ -55,7 +55,7 @@ func TestRequestsForgeNoLogLines(t *testing.T) {
 		target := strings.ReplaceAll(forgery, " ", "%20")
 		c := s.dial(t, fmt.Sprintf("GET /abort?%s HTTP/1.1\r\nHost: x\r\nUser-Agent: %s\r\nX-Request-Id: forged "+
 			"%[2]s\r\nTraceparent: %[2]s\r\n\r\n", target, forgery))
-		status := c.answer().StatusCode
+		status := c.reply().StatusCode
 		require.Contains(t, []int{http.StatusBadGateway, http.StatusBadRequest}, status)
 	}
 
@@ -100,7 +100,7 @@ func TestRequestsForgeNoAccessLogLines(t *testing.T) {
 	for _, forgery := range forgeries {
 		target := strings.ReplaceAll(forgery, " ", "%20")
 		s.dial(t, fmt.Sprintf("GET /serve?%s HTTP/1.1\r\nHost: x\r\nUser-Agent: %s\r\nReferer: "+
-			"%[2]s\r\nX-Request-Id: %[2]s\r\n\r\n", target, forgery)).answer()
+			"%[2]s\r\nX-Request-Id: %[2]s\r\n\r\n", target, forgery)).reply()
 	}
 
 	// The log may be read while a line is being written.

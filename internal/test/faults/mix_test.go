@@ -144,7 +144,7 @@ func (m *mix) requireBody(ctx context.Context, c *client, target, want string) e
 	return err
 }
 
-func (*mix) ask(ctx context.Context, c *client, target string, header ...string) (*answer, error) {
+func (*mix) ask(ctx context.Context, c *client, target string, header ...string) (*reply, error) {
 	r, err := http.NewRequestWithContext(ctx, http.MethodGet, c.base+target, nil)
 	if err != nil {
 		return nil, err

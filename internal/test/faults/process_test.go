@@ -25,7 +25,7 @@ func TestKillBeforeTheFirstByteFailsThatRequestOnly(t *testing.T) {
 	c := s.client(t)
 	s.requireApps(t, 2)
 
-	held := make(map[string]<-chan answered)
+	held := make(map[string]<-chan fetched)
 	for _, id := range []string{"a", "b"} {
 		held[id] = c.background(t.Context(), t, "/hold?"+id)
 		s.Await(t, "holding "+id+".", 1)
@@ -34,7 +34,7 @@ func TestKillBeforeTheFirstByteFailsThatRequestOnly(t *testing.T) {
 	apps := s.apps()
 	victim := apps[0]
 	require.NoError(t, syscall.Kill(victim, syscall.SIGKILL))
-	var failed answered
+	var failed fetched
 
 	other := held["b"]
 	select {
@@ -169,11 +169,11 @@ func TestStoppedProcessIsKilledAtTheTimeLimit(t *testing.T) {
 	require.NoError(t, syscall.Kill(stopped, syscall.SIGSTOP))
 
 	served := 0
-	for answer := (answered{}); answer.answer == nil; {
+	for reply := (fetched{}); reply.reply == nil; {
 		select {
-		case answer = <-held:
-			require.NoError(t, answer.err)
-			require.Equal(t, http.StatusGatewayTimeout, answer.StatusCode)
+		case reply = <-held:
+			require.NoError(t, reply.err)
+			require.Equal(t, http.StatusGatewayTimeout, reply.StatusCode)
 			require.InDelta(t, time.Second, time.Since(began), float64(2*time.Second))
 		default:
 			require.NotEqual(t, strconv.Itoa(stopped), c.requireOK(t, "/pid"))

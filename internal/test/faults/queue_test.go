@@ -19,21 +19,21 @@ func TestFullQueueServesItsPlacesAndRefusesTheRest(t *testing.T) {
 	c := s.client(t)
 	free := s.holdProcess(t, c)
 
-	answers := make(chan answered)
+	replies := make(chan fetched)
 	for i := range 12 {
 		waiting := c.background(t.Context(), t, fmt.Sprintf("/serve?%d", i))
-		go func() { answers <- <-waiting }()
+		go func() { replies <- <-waiting }()
 	}
 
 	for range 7 {
-		a := <-answers
+		a := <-replies
 		require.NoError(t, a.err)
 		require.Equal(t, http.StatusServiceUnavailable, a.StatusCode)
 		require.NotEmpty(t, a.Header.Get("Retry-After"))
 	}
 
 	select {
-	case a := <-answers:
+	case a := <-replies:
 		require.FailNow(t, "more than seven were not to wait", "%+v", a)
 	default:
 	}
@@ -41,7 +41,7 @@ func TestFullQueueServesItsPlacesAndRefusesTheRest(t *testing.T) {
 	free()
 
 	for range 5 {
-		a := <-answers
+		a := <-replies
 		require.NoError(t, a.err)
 		require.Equal(t, http.StatusOK, a.StatusCode)
 		require.Equal(t, a.Request.URL.RawQuery, a.body)
@@ -59,19 +59,19 @@ func TestAbortWhileQueuedLeavesTheQueue(t *testing.T) {
 	fds := s.countFDs(t)
 	ctx, cancel := context.WithCancel(t.Context())
 
-	answers := make(chan answered)
+	replies := make(chan fetched)
 	for range limit + 1 {
 		waiting := c.background(ctx, t, "/serve?gone")
-		go func() { answers <- <-waiting }()
+		go func() { replies <- <-waiting }()
 	}
 
-	a := <-answers
+	a := <-replies
 	require.NoError(t, a.err)
 	require.Equal(t, http.StatusServiceUnavailable, a.StatusCode, "the queue is full")
 	cancel()
 
 	for range limit {
-		require.ErrorIs(t, (<-answers).err, context.Canceled)
+		require.ErrorIs(t, (<-replies).err, context.Canceled)
 	}
 
 	s.requireNoMoreFDs(t, fds)
@@ -79,13 +79,13 @@ func TestAbortWhileQueuedLeavesTheQueue(t *testing.T) {
 	// There is room for this number of others.
 	for i := range limit {
 		waiting := c.background(t.Context(), t, fmt.Sprintf("/serve?other%d", i))
-		go func() { answers <- <-waiting }()
+		go func() { replies <- <-waiting }()
 	}
 
 	free()
 
 	for range limit {
-		a := <-answers
+		a := <-replies
 		require.NoError(t, a.err)
 		require.Equal(t, http.StatusOK, a.StatusCode, a.body)
 		require.Equal(t, a.Request.URL.RawQuery, a.body)

@@ -95,8 +95,8 @@ func (s *server) requireBufferFiles(t testing.TB, dir string, count int) {
 	}
 }
 
-// limitFDs lets the server have descriptors below limit only; 0: as many as
-// this process may have. It changes what the server may do from now on.
+// limitFDs lets the server have descriptors below limit only; zero means as many
+// as this process may have. It changes what the server may do from now on.
 func (s *server) limitFDs(t testing.TB, limit int) {
 	t.Helper()
 	var now unix.Rlimit

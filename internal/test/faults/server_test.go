@@ -37,7 +37,7 @@ type server struct {
 
 // launch says how to start a server.
 type launch struct {
-	// app is the application's directory; empty: an empty one.
+	// app is the application's directory; empty means an empty one.
 	app  string
 	args []string
 	// shell is what a shell does before it becomes the server.

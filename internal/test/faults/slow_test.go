@@ -68,7 +68,7 @@ func requireAll(t testing.TB, conns []*raw) []string {
 	return got
 }
 
-// traffic is a client that asks until it is told to stop.
+// traffic is a client that asks until stop.
 type traffic struct {
 	served  atomic.Int64
 	slowest time.Duration
@@ -162,8 +162,8 @@ func TestSlowHeadsHoldNoProcess(t *testing.T) {
 		case got := <-gone:
 			require.NoError(t, err)
 
-			for _, answer := range got {
-				require.Empty(t, answer)
+			for _, reply := range got {
+				require.Empty(t, reply)
 			}
 
 			done = true
@@ -176,8 +176,8 @@ func TestSlowHeadsHoldNoProcess(t *testing.T) {
 	s.requireNoMoreFDs(t, fds)
 }
 
-// Bodies that come too slowly are answered with 408, hold no process, and leave
-// nothing on disk.
+// Bodies that come too slowly get 408, hold no process, and leave nothing on
+// disk.
 // Faults: D2, R-22.
 func TestSlowBodiesHoldNoProcess(t *testing.T) {
 	s := start(t, "--max-pool-size", "1", "--client-timeout", "1", "--client-min-rate", "1000000")
@@ -202,10 +202,10 @@ func TestSlowBodiesHoldNoProcess(t *testing.T) {
 	})
 
 	stored := s.bufferFiles(t, s.Tmp)
-	for _, answer := range requireAll(t, conns) {
-		require.Contains(t, answer, "HTTP/1.1 408 ")
-		require.Contains(t, answer, "Connection: close")
-		require.Equal(t, 1, strings.Count(answer, "HTTP/1.1"))
+	for _, reply := range requireAll(t, conns) {
+		require.Contains(t, reply, "HTTP/1.1 408 ")
+		require.Contains(t, reply, "Connection: close")
+		require.Equal(t, 1, strings.Count(reply, "HTTP/1.1"))
 	}
 
 	require.Positive(t, stored)
@@ -247,13 +247,13 @@ func TestSlowReadersHoldNoProcess(t *testing.T) {
 	s.requireBufferFiles(t, s.Tmp, 0)
 
 	cut := 0
-	for _, answer := range requireAll(t, conns) {
-		if len(answer) < 1000000 {
+	for _, reply := range requireAll(t, conns) {
+		if len(reply) < 1000000 {
 			cut++
 		}
 	}
 
-	require.Equal(t, readers, cut, "answers that were not cut")
+	require.Equal(t, readers, cut, "responses that were not cut")
 	require.Positive(t, others.stop(t))
 	s.requireNoMoreFDs(t, fds)
 }
@@ -270,7 +270,7 @@ func TestIdleConnectionsAreClosedInTime(t *testing.T) {
 	conns := s.dialMany(t, crowd(t), func(int) string { return "" })
 	for _, conn := range conns {
 		conn.say("GET /pid HTTP/1.1\r\nHost: x\r\n\r\n")
-		require.Equal(t, http.StatusOK, conn.answer().StatusCode)
+		require.Equal(t, http.StatusOK, conn.reply().StatusCode)
 	}
 
 	last := time.Now()

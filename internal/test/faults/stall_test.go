@@ -47,8 +47,8 @@ func TestStalledUploadsGiveTheirDiskBack(t *testing.T) {
 	})
 
 	others := startTraffic(t, c)
-	for _, answer := range requireAll(t, conns) {
-		require.Contains(t, answer, "HTTP/1.1 408 ")
+	for _, reply := range requireAll(t, conns) {
+		require.Contains(t, reply, "HTTP/1.1 408 ")
 	}
 
 	require.GreaterOrEqual(t, time.Since(began), 2*time.Second)
@@ -76,8 +76,8 @@ func TestStalledReadersAreCut(t *testing.T) {
 	s.requireLetGo(t, conns)
 	s.requireNoMoreFDs(t, fds)
 
-	for _, answer := range requireAll(t, conns) {
-		require.Less(t, len(answer), size)
+	for _, reply := range requireAll(t, conns) {
+		require.Less(t, len(reply), size)
 	}
 
 	s.requireBufferFiles(t, s.Tmp, 0)
@@ -225,7 +225,7 @@ func limitedWindow(_, _ string, c syscall.RawConn) (err error) {
 	return errors.Join(err, controlErr)
 }
 
-// readSteadily reads so many bytes a second.
+// readSteadily reads rate bytes a second.
 func (c *raw) readSteadily(rate int, d time.Duration) {
 	tick := time.NewTicker(time.Second / 20)
 	defer tick.Stop()
@@ -249,7 +249,7 @@ func http2Frames(write func(*h2.Framer) error) string {
 	return b.String()
 }
 
-// windowedSettings opens each stream's window for so many bytes.
+// windowedSettings sets the size of each stream's window.
 func windowedSettings(bytes uint32) string {
 	return http2Frames(func(f *h2.Framer) error {
 		return f.WriteSettings(h2.Setting{ID: h2.SettingInitialWindowSize, Val: bytes})
@@ -280,7 +280,7 @@ func http2Request(method, target string) string {
 }
 
 // requireLetGo checks that the server, with its kernel, lets go of connections whose clients do not read. Such a client
-// may not have seen it: it is told once, and its window is full.
+// may not have seen it: the server says it once, and its window is full.
 func (s *server) requireLetGo(t testing.TB, conns []*raw) {
 	t.Helper()
 	require.NoError(t, awaited.Within(deadline, func() error {

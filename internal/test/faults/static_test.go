@@ -16,8 +16,8 @@ import (
 
 const canary = "CANARY"
 
-// nobody is a user to whom nothing that is linked to belongs.
-const nobody = 65534
+// nobodyUID is the ID of the user nobody, who owns nothing that is linked to.
+const nobodyUID = 65534
 
 // site is an application with files: those that are public are "public NAME",
 // and all others have the canary.
@@ -46,7 +46,7 @@ func site(t testing.TB) string {
 		link := filepath.Join(public, name)
 		require.NoError(t, os.Symlink(target, link))
 		if os.Geteuid() == 0 {
-			require.NoError(t, os.Lchown(link, nobody, nobody))
+			require.NoError(t, os.Lchown(link, nobodyUID, nobodyUID))
 		}
 	}
 
@@ -65,7 +65,7 @@ func TestStaticFilesStayInTheirDirectory(t *testing.T) {
 		"//hello.txt":  "hello",
 		"/%68ello.txt": "hello", "/hello.txt?../../secret.txt": "hello", "/100%25.txt": "percent",
 	} {
-		a := s.dial(t, "GET "+target+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").answer()
+		a := s.dial(t, "GET "+target+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").reply()
 		require.Equal(t, http.StatusOK, a.StatusCode, "%s", target)
 		require.Equal(t, "public "+want, a.body, "%s", target)
 	}

@@ -170,10 +170,10 @@ func TestOtherUpgradesAreNotForwarded(t *testing.T) {
 	s := start(t, unlimited...)
 	c := s.dial(t, "GET /serve?h2c HTTP/1.1\r\nHost: x\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: "+
 		"h2c\r\nHTTP2-Settings: AAMAAABkAARAAAAAAAIAAAAA\r\n\r\n")
-	a := c.answer()
+	a := c.reply()
 	require.Equal(t, http.StatusOK, a.StatusCode)
 	require.Equal(t, "h2c", a.body)
 	_, err := io.WriteString(c, "GET /pid HTTP/1.1\r\nHost: x\r\n\r\n")
 	require.NoError(t, err)
-	require.Equal(t, http.StatusOK, c.answer().StatusCode, "the connection is not usable any more")
+	require.Equal(t, http.StatusOK, c.reply().StatusCode, "the connection is not usable any more")
 }

@@ -116,7 +116,7 @@ func TestUploadsOverTheLimitAreRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := s.dial(t, "POST /serve?over HTTP/1.1\r\nHost: x\r\n"+head)
-			a := c.answer()
+			a := c.reply()
 			require.Equal(t, http.StatusRequestEntityTooLarge, a.StatusCode)
 			require.True(t, a.Close)
 			require.Empty(t, c.rest())

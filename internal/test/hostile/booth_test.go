@@ -28,16 +28,16 @@ import (
 // and in virtual time. It lives in a bubble of testing/synctest.
 type booth struct {
 	protocol loaderproto.Protocol
-	// answer is what requests without an id get, after a delay.
-	answer string
-	delay  time.Duration
-	// keeps: the connection stays open then.
+	// response is what requests without an id get, after a delay.
+	response string
+	delay    time.Duration
+	// keeps reports whether the connection stays open then.
 	keeps bool
-	// streams: requests are not buffered.
+	// streams reports whether requests are not buffered.
 	streams bool
-	// scgi: requests come by that.
+	// scgi reports whether requests come by that.
 	scgi bool
-	// base is the base URI, limit the time that a request may take; 0: any.
+	// base is the base URI, limit the time that a request may take; zero means any.
 	base  string
 	limit time.Duration
 
@@ -134,14 +134,14 @@ func (b *booth) serveConn(p *spawnertest.Process, c net.Conn) {
 		b.mu.Lock()
 		r.body, r.whole = body, true
 		b.mu.Unlock()
-		answer := b.answer
+		response := b.response
 		if isID {
-			answer = okOf(len(id), id)
+			response = okOf(len(id), id)
 		} else if b.delay > 0 {
 			<-time.After(b.delay)
 		}
 
-		if _, err := io.WriteString(c, answer); err != nil || !isID && !b.keeps {
+		if _, err := io.WriteString(c, response); err != nil || !isID && !b.keeps {
 			return
 		}
 	}
@@ -186,7 +186,8 @@ func (b *booth) followUp(id string) error {
 		return err
 	}
 
-	if answers := parseAnswers(raw, http.MethodGet); len(answers) != 1 || answers[0].body != id || !answers[0].whole {
+	got := parseResponses(raw, http.MethodGet)
+	if len(got) != 1 || got[0].body != id || !got[0].whole {
 		return errors.New("request " + id + " got " + raw)
 	}
 

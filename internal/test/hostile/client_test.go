@@ -14,32 +14,32 @@ import (
 	"time"
 )
 
-// answer is one that a client has got.
-type answer struct {
+// response is one that a client has got.
+type response struct {
 	status int
 	header http.Header
 	body   string
-	// whole: the body came to its end.
+	// whole reports whether the body came to its end.
 	whole bool
-	// last: the connection ends with it.
+	// last reports whether the connection ends with it.
 	last bool
 	// framing is how its end shows: by its length, as chunked, or by the
 	// close of the connection.
 	framing string
 	// rest: it is not a response but what came where one was expected.
 	rest string
-	// nothing: nor did anything come.
+	// nothing reports whether nothing came, either.
 	nothing bool
 }
 
-func (a *answer) isInterim() bool {
+func (a *response) isInterim() bool {
 	return a.status >= 100 && a.status < 200 && a.status != http.StatusSwitchingProtocols
 }
 
-func (a answer) String() string {
+func (a response) String() string {
 	text := fmt.Sprintf("%d %.60q", a.status, a.body)
 	if a.rest != "" {
-		text = fmt.Sprintf("no answer: %.80q", a.rest)
+		text = fmt.Sprintf("no response: %.80q", a.rest)
 	} else if !a.whole {
 		text += " (cut)"
 	}
@@ -114,18 +114,18 @@ func closeWrite(c net.Conn) {
 	}
 }
 
-// isCut: the error is one of a connection that the peer has ended.
+// isCut reports whether the error is one of a connection that the peer has ended.
 func isCut(err error) bool {
 	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrUnexpectedEOF) ||
 		errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed)
 }
 
-// parseAnswers takes apart what a client has got, to a request by method first
+// parseResponses takes apart what a client has got, to a request by method first
 // and by GET then.
-func parseAnswers(raw, method string) (all []answer) {
+func parseResponses(raw, method string) (all []response) {
 	br := bufio.NewReader(strings.NewReader(raw))
 	for {
-		a := readAnswer(br, method)
+		a := readResponse(br, method)
 		if a.nothing {
 			return all
 		}
@@ -141,19 +141,19 @@ func parseAnswers(raw, method string) (all []answer) {
 	}
 }
 
-func readAnswer(br *bufio.Reader, method string) answer {
+func readResponse(br *bufio.Reader, method string) response {
 	if _, err := br.Peek(1); err != nil {
-		return answer{rest: err.Error(), nothing: true}
+		return response{rest: err.Error(), nothing: true}
 	}
 
 	resp, err := http.ReadResponse(br, &http.Request{Method: method})
 	if err != nil {
 		rest, _ := io.ReadAll(br) // it says enough
-		return answer{rest: fmt.Sprintf("%v: %s", err, rest)}
+		return response{rest: fmt.Sprintf("%v: %s", err, rest)}
 	}
 	defer resp.Body.Close()
 
-	a := answer{
+	a := response{
 		status:  resp.StatusCode,
 		header:  resp.Header,
 		last:    resp.Close,
@@ -211,7 +211,7 @@ func (s *server) followOn(c net.Conn, br *bufio.Reader, n int) error {
 	}
 
 	for _, id := range ids {
-		if a := readAnswer(br, http.MethodGet); a.status != http.StatusOK || a.body != id || !a.whole {
+		if a := readResponse(br, http.MethodGet); a.status != http.StatusOK || a.body != id || !a.whole {
 			return fmt.Errorf("request %s got %v", id, a)
 		}
 	}

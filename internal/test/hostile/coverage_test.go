@@ -35,7 +35,7 @@ func codesOf(names []string) []string {
 
 // The comments of the tests that play the rows name exactly the codes that rows have.
 func TestEachCodeHasARow(t *testing.T) {
-	requests, responses := requestRows(), answerRows()
+	requests, responses := requestRows(), responseRows()
 	require.GreaterOrEqual(t, len(requests)-len(codingSpellingRows()), minRequests)
 	require.GreaterOrEqual(t, len(responses), minResponses)
 
@@ -63,7 +63,7 @@ func TestEachCodeHasARow(t *testing.T) {
 	}
 
 	require.Equal(t, codesOf(ofRequests), commented["TestRequests"])
-	require.Equal(t, codesOf(ofResponses), commented["TestAnswers"])
+	require.Equal(t, codesOf(ofResponses), commented["TestResponses"])
 
 	for name := range open {
 		require.Contains(t, names, name, "%q is in open_test.go and no row", name)

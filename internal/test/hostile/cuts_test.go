@@ -21,10 +21,10 @@ func upload() string {
 }
 
 // cutRows are responses that end too early.
-func cutRows() []answerRow {
+func cutRows() []responseRow {
 	half := strings.Repeat("h", 512<<10)
 
-	return []answerRow{
+	return []responseRow{
 		{"nothing (C1)", "", says(closes), badGateway()},
 		{"nothing to a POST (C1)", post("Content-Length: 5") + "hello", says(closes), badGateway()},
 		{

@@ -5,10 +5,11 @@ import (
 	"strings"
 )
 
-// answerHeaderRows are about headers that are not for the client.
-func answerHeaderRows() []answerRow {
-	row := func(name, lines string, pairs ...string) answerRow {
-		return answerRow{name, "", says(keeps, ok+lines+"\r\nContent-Length: 2\r\n\r\nab"), whole("ab").with(pairs...)}
+// responseHeaderRows are about headers that are not for the client.
+func responseHeaderRows() []responseRow {
+	row := func(name, lines string, pairs ...string) responseRow {
+		sends := says(keeps, ok+lines+"\r\nContent-Length: 2\r\n\r\nab")
+		return responseRow{name, "", sends, whole("ab").with(pairs...)}
 	}
 
 	var cookies, merged strings.Builder
@@ -17,7 +18,7 @@ func answerHeaderRows() []answerRow {
 		fmt.Fprintf(&merged, ", c%d=%d; Path=/", i, i)
 	}
 
-	return []answerRow{
+	return []responseRow{
 		row("close and another (C13 R-41)", "Connection: close, X-A\r\nX-A: 1\r\nX-B: 2", "X-A", "", "X-B", "2"),
 		row("keep-alive and another (C13 R-41)", "Connection: keep-alive, X-A\r\nX-A: 1", "X-A", ""),
 		row("another, by other cases (C13 R-41)", "connection: x-a\r\nX-A: 1\r\nx-a: 2", "X-A", ""),
@@ -51,8 +52,8 @@ func answerHeaderRows() []answerRow {
 	}
 }
 
-// deliveryRows are about answers that come in an odd manner.
-func deliveryRows() []answerRow {
+// deliveryRows are about responses that come in an odd manner.
+func deliveryRows() []responseRow {
 	large := strings.Repeat("0123456789abcdef", 256<<10) // 4 MB
 	pausing := func(then ending, pieces ...string) func() *script {
 		return func() *script {
@@ -70,7 +71,7 @@ func deliveryRows() []answerRow {
 		}
 	}
 
-	return []answerRow{
+	return []responseRow{
 		{
 			"byte by byte (C18)", "", says(keeps, bytewise(ok+"X-A: b\r\nContent-Length: 5\r\n\r\nhello")...),
 			whole("hello").with("X-A", "b").keeping(),
@@ -157,30 +158,30 @@ func deliveryRows() []answerRow {
 }
 
 // leavingRows are about clients that do not wait.
-func leavingRows() []answerRow {
+func leavingRows() []responseRow {
 	const forged = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"
 
-	return []answerRow{
-		{"an answer that is too late (C19 R-52)", "", saysLate(forged, hangs), left()},
+	return []responseRow{
+		{"a response that is too late (C19 R-52)", "", saysLate(forged, hangs), left()},
 		{
-			"an answer to a POST that is too late (C19 R-52)",
+			"a response to a POST that is too late (C19 R-52)",
 			post("Content-Length: 5") + "hello", saysLate(forged, hangs),
 			left(),
 		},
 		{
-			"an answer to half a body (C19 R-52)", post("Content-Length: 500000") + "half", saysAfter(readsHead, hangs),
+			"a response to half a body (C19 R-52)", post("Content-Length: 500000") + "half",
+			saysAfter(readsHead, hangs), left().partial(),
+		},
+		{
+			"a response to half of the chunks (C19 R-52)", post(chunked) + "4\r\nhalf\r\n", saysAfter(readsHead, hangs),
 			left().partial(),
 		},
 		{
-			"an answer to half of the chunks (C19 R-52)", post(chunked) + "4\r\nhalf\r\n", saysAfter(readsHead, hangs),
-			left().partial(),
-		},
-		{
-			"half an answer, and the rest too late (C19 R-52)",
+			"half a response, and the rest too late (C19 R-52)",
 			"", saysLate("cond half", hangs, okOf(20, "first half ")),
 			left(),
 		},
-		{"an answer without an end (C17)", "", says(repeats, ok+"\r\n", strings.Repeat("x", 8<<10)), left()},
+		{"a response without an end (C17)", "", says(repeats, ok+"\r\n", strings.Repeat("x", 8<<10)), left()},
 		{"chunks without an end (C17)", "", says(repeats, okChunked, strings.Repeat("5\r\nhello\r\n", 1000)), left()},
 		{"a length without an end (C17)", "", says(repeats, ok+"Content-Length: 9223372036854775807\r\n\r\n",
 			strings.Repeat("x", 8<<10)), left()},

@@ -4,7 +4,7 @@ import "strings"
 
 // extraRows are about bytes that no request has asked for. They must not be another
 // client's response.
-func extraRows() []answerRow {
+func extraRows() []responseRow {
 	const forged = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"
 
 	// The server may read 16 KB at once: the body ends where they do.
@@ -15,7 +15,7 @@ func extraRows() []answerRow {
 	}
 	exactBody := func(n int) string { return strings.Repeat("x", n-len(okOf(n, ""))) }
 
-	return []answerRow{
+	return []responseRow{
 		{"behind a length (C9 R-52)", "", says(keeps, okOf(2, "ab")+"cd"), whole("ab").dropping()},
 		{"one byte (C9 R-52)", "", says(keeps, okOf(2, "ab")+"c"), whole("ab").dropping()},
 		{"a line end (C9 R-52)", "", says(keeps, okOf(2, "ab")+"\r\n"), whole("ab").dropping()},
@@ -31,40 +31,40 @@ func extraRows() []answerRow {
 		},
 		{"late, a line end (C9 R-52)", "", saysLate("\r\n", keeps, okOf(2, "ab")), whole("ab").dropping()},
 		{
-			"late, half an answer (C9 R-52)", "", saysLate("HTTP/1.1 200 OK\r\nX-A", keeps, okOf(2, "ab")),
+			"late, half a response (C9 R-52)", "", saysLate("HTTP/1.1 200 OK\r\nX-A", keeps, okOf(2, "ab")),
 			whole("ab").dropping(),
 		},
-		{"two answers (C22 R-52)", "", says(keeps, okOf(2, "ab")+forged), whole("ab").dropping()},
+		{"two responses (C22 R-52)", "", says(keeps, okOf(2, "ab")+forged), whole("ab").dropping()},
 		{
-			"two answers, the first close-delimited (C22 R-52)", "", says(closes, ok+"\r\nab"+forged),
+			"two responses, the first close-delimited (C22 R-52)", "", says(closes, ok+"\r\nab"+forged),
 			whole("ab" + forged).dropping(),
 		},
 		{
-			"1,000 answers (C22 R-52)",
+			"1,000 responses (C22 R-52)",
 			"", says(keeps, okOf(2, "ab")+strings.Repeat(forged, 1000)), whole("ab").dropping(),
 		},
 		{
-			"two answers to a POST (C22 R-52)", post("Content-Length: 5") + "hello", says(keeps, okOf(2, "ab")+forged),
-			whole("ab").dropping(),
+			"two responses to a POST (C22 R-52)", post("Content-Length: 5") + "hello",
+			says(keeps, okOf(2, "ab")+forged), whole("ab").dropping(),
 		},
 		{
-			"late, a second answer to a POST (C22 R-52)", post("Content-Length: 5") + "hello",
+			"late, a second response to a POST (C22 R-52)", post("Content-Length: 5") + "hello",
 			saysLate(forged, keeps, okOf(2, "ab")), whole("ab").dropping(),
 		},
 		{
-			"an answer before the request (C22 R-52)", post("Content-Length: 5") + "hello",
+			"a response before the request (C22 R-52)", post("Content-Length: 5") + "hello",
 			saysAfter(readsNothing, drains, forged), whole("forged").unseen(),
 		},
 	}
 }
 
-// bodilessRows are about answers that have no body, whatever they say.
-func bodilessRows() []answerRow {
+// bodilessRows are about responses that have no body, whatever they say.
+func bodilessRows() []responseRow {
 	const forged = "HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nforged"
 	head := request("HEAD / HTTP/1.1")
 	none := whole("")
 
-	return []answerRow{
+	return []responseRow{
 		{"204 (C12 R-52)", "", says(keeps, "HTTP/1.1 204 X\r\n\r\n"), none.of(204).keeping()},
 		{
 			"204 with a length (C12 R-52)", "", says(keeps, "HTTP/1.1 204 X\r\nContent-Length: 2\r\n\r\nab"),

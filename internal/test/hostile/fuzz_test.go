@@ -32,13 +32,13 @@ func FuzzExchange(f *testing.F) {
 	for i, row := range requestRows() {
 		if len(row.raw) <= largestSeed &&
 			!slices.ContainsFunc(spellings, func(other requestRow) bool { return other.raw == row.raw }) {
-			f.Add(row.raw, plainAnswer, uint8(i))
+			f.Add(row.raw, plainResponse, uint8(i))
 		}
 	}
 
-	for i, row := range answerRows() {
-		answer := strings.Join(row.script().answer, "")
-		if len(row.request)+len(answer) > largestSeed {
+	for i, row := range responseRows() {
+		response := strings.Join(row.script().response, "")
+		if len(row.request)+len(response) > largestSeed {
 			continue
 		}
 
@@ -46,14 +46,14 @@ func FuzzExchange(f *testing.F) {
 			row.request = get()
 		}
 
-		f.Add(row.request, answer, uint8(i))
+		f.Add(row.request, response, uint8(i))
 	}
 
-	f.Fuzz(func(t *testing.T, raw, answer string, mode uint8) {
+	f.Fuzz(func(t *testing.T, raw, response string, mode uint8) {
 		synctest.Test(t, func(t *testing.T) {
 			b := &booth{
 				protocol: loaderproto.HTTPSession,
-				answer:   answer,
+				response: response,
 				keeps:    mode&fuzzKeeps != 0,
 				streams:  mode&fuzzStreams != 0,
 			}
@@ -72,9 +72,9 @@ func fuzzExchange(t *testing.T, b *booth, raw string) {
 	require.NoError(t, err)
 
 	method, _, _ := strings.Cut(raw, " ")
-	for _, a := range parseAnswers(got, method) {
+	for _, a := range parseResponses(got, method) {
 		if a.whole && a.status >= http.StatusOK {
-			require.True(t, b.isAnswer(a) || isOwn(a), "%v is of nobody", a)
+			require.True(t, b.isResponse(a) || isOwn(a), "%v is neither the application's nor the server's", a)
 		}
 	}
 
@@ -92,18 +92,18 @@ func fuzzExchange(t *testing.T, b *booth, raw string) {
 	}
 }
 
-// known: the request has what open_test.go says of the server.
+// known reports whether the request has what open_test.go says of the server.
 func known(r *seen) bool {
 	return len(r.header["Host"]) == 1 && !hostRule.MatchString(r.header["Host"][0])
 }
 
-// isAnswer: the body is one that the application has said.
-func (b *booth) isAnswer(a answer) bool {
-	if strings.Contains(b.answer, a.body) {
+// isResponse reports whether the body is one that the application has said.
+func (b *booth) isResponse(a response) bool {
+	if strings.Contains(b.response, a.body) {
 		return true
 	}
 
-	for rest := b.answer; ; {
+	for rest := b.response; ; {
 		_, body, ok := strings.Cut(rest, "\r\n\r\n")
 		if !ok {
 			return false
@@ -118,8 +118,8 @@ func (b *booth) isAnswer(a answer) bool {
 	}
 }
 
-// isOwn: it is the server's own response, an error mostly.
-func isOwn(a answer) bool {
+// isOwn reports whether it is the server's own response, an error mostly.
+func isOwn(a response) bool {
 	return a.header.Get("Content-Security-Policy") != "" || a.status == http.StatusNotImplemented ||
 		strings.HasPrefix(a.body, fmt.Sprint(a.status))
 }

@@ -6,18 +6,18 @@ import (
 )
 
 // statusRows are about the status line.
-func statusRows() []answerRow {
-	bad := func(name, line string) answerRow {
-		return answerRow{name + " (C6)", "", says(keeps, line+"\r\nContent-Length: 0\r\n\r\n"), badGateway()}
+func statusRows() []responseRow {
+	bad := func(name, line string) responseRow {
+		return responseRow{name + " (C6)", "", says(keeps, line+"\r\nContent-Length: 0\r\n\r\n"), badGateway()}
 	}
-	good := func(name, line string, status int) answerRow {
-		return answerRow{
+	good := func(name, line string, status int) responseRow {
+		return responseRow{
 			name + " (C6)", "", says(keeps, line+"\r\nContent-Length: 2\r\n\r\nab"),
 			whole("ab").of(status).keeping(),
 		}
 	}
 
-	return []answerRow{
+	return []responseRow{
 		good("no reason", "HTTP/1.1 200", 200),
 		good("no reason but a space", "HTTP/1.1 404 ", 404),
 		good("a reason beyond ASCII", "HTTP/1.1 404 Fu\xdf", 404),
@@ -51,28 +51,28 @@ func statusRows() []answerRow {
 		{"HTTP/0.9 (C6 C21)", "", says(closes, "<html>hello</html>\r\n\r\n"), badGateway()},
 		{"random bytes (C6)", "", says(closes, randomBytes(64<<10)), badGateway()},
 		{"1 MB of NUL (C6)", "", says(closes, strings.Repeat("\x00", 1<<20)), badGateway()},
-		{"an answer of the session protocol (C6)", "", says(closes, "pong"), badGateway()},
+		{"a reply of the session protocol (C6)", "", says(closes, "pong"), badGateway()},
 	}
 }
 
 // headRows are about the lines of a head.
-func headRows() []answerRow {
-	bad := func(name, lines string) answerRow {
-		return answerRow{name + " (C8 R-44)", "", says(keeps, ok+lines+"\r\nContent-Length: 0\r\n\r\n"), badGateway()}
+func headRows() []responseRow {
+	bad := func(name, lines string) responseRow {
+		return responseRow{name + " (C8 R-44)", "", says(keeps, ok+lines+"\r\nContent-Length: 0\r\n\r\n"), badGateway()}
 	}
-	good := func(name, lines string, pairs ...string) answerRow {
-		return answerRow{
+	good := func(name, lines string, pairs ...string) responseRow {
+		return responseRow{
 			name + " (C8 R-44)", "", says(keeps, ok+lines+"\r\nContent-Length: 2\r\n\r\nab"),
 			whole("ab").with(pairs...).keeping(),
 		}
 	}
 
-	return []answerRow{
+	return []responseRow{
 		bad("CR in a value", "X-A: b\rc"),
 		bad("CR at the end of a value", "X-A: b\r"),
 		bad("LF in a value", "X-A: b\nc"),
 		bad("LF and a header", "X-A: b\nSet-Cookie: c=d"),
-		bad("LF and an answer", "X-A: b\n\nHTTP/1.1 200 OK\nContent-Length: 0\n\n"),
+		bad("LF and a response", "X-A: b\n\nHTTP/1.1 200 OK\nContent-Length: 0\n\n"),
 		bad("NUL in a value", "X-A: b\x00c"),
 		bad("DEL in a value", "X-A: b\x7f"),
 		bad("escape in a value", "X-A: \x1b[31m"),
@@ -112,7 +112,7 @@ func headRows() []answerRow {
 }
 
 // headSizeRows are about how much of a head there is.
-func headSizeRows() []answerRow {
+func headSizeRows() []responseRow {
 	const limit, length = 64 << 10, "Content-Length: 2\r\n"
 	cookie := "a=" + strings.Repeat("b", 1000)
 	sized := func(n int) string {
@@ -130,7 +130,7 @@ func headSizeRows() []answerRow {
 		return b.String() + "\r\nab"
 	}
 
-	return []answerRow{
+	return []responseRow{
 		{"64 KB of head (C7 R-45)", "", says(keeps, sized(limit)), whole("ab").keeping()},
 		{"one byte less (C7 R-45)", "", says(keeps, sized(limit-1)), whole("ab").keeping()},
 		{"one byte more (C7 R-45)", "", says(keeps, sized(limit+1)), badGateway()},

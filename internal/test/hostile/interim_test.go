@@ -2,21 +2,21 @@ package hostile_test
 
 import "strings"
 
-// interimRows are about answers 1xx.
-func interimRows() []answerRow {
+// interimRows are about responses 1xx.
+func interimRows() []responseRow {
 	const hints, goOn = "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\n"
 	const websocket = "HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n"
 	upgrade := get("Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: a")
 	hinted := func(n int) string { return strings.Repeat(hints, n) }
 	expecting := post("Expect: 100-continue", "Content-Length: 5")
 
-	return []answerRow{
+	return []responseRow{
 		{"one hint (C11 R-43)", "", says(keeps, hints, okOf(2, "ab")), whole("ab").after(1).with("Link", "").keeping()},
 		{"16 hints (C11 R-43)", "", says(keeps, hinted(16)+okOf(2, "ab")), whole("ab").after(16).keeping()},
 		{"17 hints (C11 R-43)", "", says(keeps, hinted(17)+okOf(2, "ab")), badGateway().after(16)},
 		{"5,000 hints (C11 R-43)", "", says(closes, hinted(5000)+okOf(2, "ab")), badGateway().after(16)},
 		{"hints without an end (C11 R-43)", "", says(repeats, hints), badGateway().after(16)},
-		{"hints and no answer (C11 R-43)", "", says(closes, hinted(3)), badGateway().after(3)},
+		{"hints and no response (C11 R-43)", "", says(closes, hinted(3)), badGateway().after(3)},
 		{
 			"hints to HTTP/1.0 (C11 R-43)", request("GET / HTTP/1.0"), says(keeps, hints+okOf(2, "ab")),
 			whole("ab").keeping(),
@@ -38,14 +38,14 @@ func interimRows() []answerRow {
 			"", says(keeps, "HTTP/1.1 103 X\r\nLink: a\nSet-Cookie: b\r\n\r\n"+okOf(2, "ab")),
 			badGateway(),
 		},
-		{"100 that nobody asked for (C11 R-43)", "", says(keeps, goOn+okOf(2, "ab")), whole("ab").keeping()},
+		{"100 without a request for it (C11 R-43)", "", says(keeps, goOn+okOf(2, "ab")), whole("ab").keeping()},
 		{"16 times 100 (C11 R-43)", "", says(keeps, strings.Repeat(goOn, 16)+okOf(2, "ab")), whole("ab").keeping()},
-		{"100 and no answer (C11 R-43)", "", says(closes, goOn), badGateway()},
+		{"100 and no response (C11 R-43)", "", says(closes, goOn), badGateway()},
 		{
 			"100 that a client waits for (C11 R-43)", expecting + "hello", says(keeps, goOn+okOf(2, "ab")),
 			whole("ab").continued("").keeping(),
 		},
-		{"101 that nobody asked for (C11 R-43 R-42)", "", says(hangs, websocket), badGateway()},
+		{"101 without a request for it (C11 R-43 R-42)", "", says(hangs, websocket), badGateway()},
 		{"101 to a POST (C11 R-43 R-42)", post("Content-Length: 5") + "hello", says(hangs, websocket), badGateway()},
 		{
 			"101 to an upgrade to h2c (C11 R-43 R-42)", get("Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c",
@@ -78,8 +78,8 @@ func interimRows() []answerRow {
 			"200 and the body unread (C10 D17 R-43)", expecting, saysAfter(readsHead, drains, okOf(2, "ab")),
 			whole("ab").continued("hello").optionallyContinued(),
 		},
-		{"no answer (C10 D17 R-43)", expecting, says(closes), badGateway().continued("hello").optionallyContinued()},
-		{"an answer after a while (C10 D17 R-43)", expecting, func() *script {
+		{"no response (C10 D17 R-43)", expecting, says(closes), badGateway().continued("hello").optionallyContinued()},
+		{"a response after a while (C10 D17 R-43)", expecting, func() *script {
 			sc := newScript(keeps, okOf(2, "ab"))
 			sc.patient = true
 			return sc

@@ -40,7 +40,7 @@ func lineRows() []requestRow {
 		{"next line in front of a value (R-33)", get("X-A: \u0085b"), refused("400"), ""},
 		{
 			"a letter that ends with 0xa0 (R-33)", get("X-A: voil\u00e0"), passed("GET /").with("X-A", "voil\u00e0"),
-			"nobody takes it for a space",
+			"no parser takes it for a space",
 		},
 		{"a body and bytes 0xa0 (R-33)", post("Content-Length: \xa05") + "hello", refused("400"), ""},
 

@@ -12,11 +12,11 @@ type finding struct {
 	does string
 	// only are the variants, if it is not all.
 	only []*variant
-	// sometimes: it depends on who is faster.
+	// sometimes reports whether it depends on who is faster.
 	sometimes bool
 }
 
-var halfClosed = finding{does: "takes a client that has sent everything for one that has gone, and gives no answer: " +
+var halfClosed = finding{does: "takes a client that has sent everything for one that has gone, and sends nothing: " +
 	"net/http cancels the request's context"}
 
 // open are the rows that the server fails today, by name. One that holds must

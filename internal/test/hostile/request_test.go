@@ -25,30 +25,30 @@ type outcome struct {
 	// codes are the status codes of the responses in order, apart by spaces;
 	// 400|431 is one or the other.
 	codes string
-	// closed: the server closes the connection, and what follows is not read.
-	// either: it may.
+	// closed reports whether the server closes the connection, and what follows is not read,
+	// either whether it may.
 	closed, either bool
-	// half: nothing follows, and the client closes its direction.
+	// half reports whether nothing follows, and the client closes its direction.
 	half bool
-	// silent: there need not be a response.
+	// silent reports whether there need not be a response.
 	silent bool
-	// reset: the connection may be reset, which costs the last responses.
+	// reset reports whether the connection may be reset, which costs the last responses.
 	reset bool
-	// frames: there are none of HTTP/1.1, but frames of HTTP/2.
+	// frames reports whether there are none of HTTP/1.1, but frames of HTTP/2.
 	frames bool
-	// dribbles: the client sends byte by byte.
+	// dribbles reports whether the client sends byte by byte.
 	dribbles bool
-	// seen is what the application sees, as METHOD target. optional: it may
-	// also see nothing. cut: it may see the beginning of a request that does
-	// not come to its end.
+	// seen is what the application sees, as METHOD target. optional reports whether it may
+	// also see nothing, cut whether it may see the beginning of a request that
+	// does not come to its end.
 	seen          []string
 	optional, cut bool
 	// header is what the application sees of these headers, those that came
-	// twice with a comma; empty: nothing.
+	// twice with a comma; empty means nothing.
 	header map[string]string
 	// body is what the application sees of the body, if it is not "".
 	body string
-	// script is what the application does; nil: it answers 200.
+	// script is what the application does; nil means that it responds with 200.
 	script func() *script
 }
 
@@ -143,11 +143,11 @@ func (row *requestRow) play(s *server) error {
 	raw, err := s.exchange(want.half, pieces...)
 	method, _, _ := strings.Cut(row.raw, " ")
 
-	answers := parseAnswers(raw, method)
+	responses := parseResponses(raw, method)
 	switch {
-	case errors.Is(err, errReset) && (want.reset || want.silent || len(answers) > 0):
-		answers = slices.DeleteFunc(answers, func(a answer) bool { return !a.whole })
-		err = want.checkAnswers(answers, id, want.reset)
+	case errors.Is(err, errReset) && (want.reset || want.silent || len(responses) > 0):
+		responses = slices.DeleteFunc(responses, func(a response) bool { return !a.whole })
+		err = want.checkResponses(responses, id, want.reset)
 	case err != nil:
 	case want.frames:
 		framed := strings.HasPrefix(raw, "\x00\x00") && !strings.Contains(raw, "HTTP/1.1")
@@ -155,7 +155,7 @@ func (row *requestRow) play(s *server) error {
 			err = errors.New("no frames")
 		}
 	default:
-		err = want.checkAnswers(answers, id, false)
+		err = want.checkResponses(responses, id, false)
 	}
 
 	if want.closed && s.hasID(id) {
@@ -169,17 +169,17 @@ func (row *requestRow) play(s *server) error {
 	}
 
 	if err != nil {
-		err = fmt.Errorf("%w\nanswers %v, requests %.1000s", err, answers, fmt.Sprint(requests))
+		err = fmt.Errorf("%w\nanswers %v, requests %.1000s", err, responses, fmt.Sprint(requests))
 	}
 
 	return err
 }
 
-func (o *outcome) checkAnswers(answers []answer, id string, some bool) error {
+func (o *outcome) checkResponses(responses []response, id string, some bool) error {
 	wants := strings.Fields(o.codes)
-	for i, a := range answers {
+	for i, a := range responses {
 		if !a.whole {
-			return fmt.Errorf("answer %d is cut", i)
+			return fmt.Errorf("response %d is cut", i)
 		}
 
 		if i == len(wants) && !o.closed && !o.half && a.status == http.StatusOK && a.body == id {
@@ -187,7 +187,7 @@ func (o *outcome) checkAnswers(answers []answer, id string, some bool) error {
 		}
 
 		if i >= len(wants) || !slices.Contains(strings.Split(wants[i], "|"), fmt.Sprint(a.status)) {
-			return fmt.Errorf("answer %d is wrong, want %q", i, o.codes)
+			return fmt.Errorf("response %d is wrong, want %q", i, o.codes)
 		}
 	}
 
@@ -196,8 +196,8 @@ func (o *outcome) checkAnswers(answers []answer, id string, some bool) error {
 		need++
 	}
 
-	if len(answers) < need && !some && !o.silent {
-		return fmt.Errorf("%d answers, want %d", len(answers), need)
+	if len(responses) < need && !some && !o.silent {
+		return fmt.Errorf("%d responses, want %d", len(responses), need)
 	}
 
 	return nil

@@ -101,7 +101,7 @@ func TestRequestsBySCGI(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				b := &booth{
 					protocol: protocol,
-					answer:   plainAnswer,
+					response: plainResponse,
 					keeps:    true,
 					scgi:     true,
 				}

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// reading is how much of a request the application takes before it answers.
+// reading is how much of a request the application takes before it responds.
 type reading int
 
 const (
@@ -19,7 +19,7 @@ const (
 	readsNothing
 )
 
-// ending is what the application does when it has answered.
+// ending is what the application does when it has responded.
 type ending int
 
 const (
@@ -41,13 +41,13 @@ const (
 // script is what the application does with a request.
 type script struct {
 	reads reading
-	// patient: it takes a while, and says nothing if the server gives up.
+	// patient reports whether it takes a while, and says nothing if the server gives up.
 	patient bool
-	// pauses: it takes a while between the pieces.
+	// pauses reports whether it takes a while between the pieces.
 	pauses bool
-	// answer is said piece by piece, each in a write of its own.
-	answer []string
-	then   ending
+	// response is sent piece by piece, each in a write of its own.
+	response []string
+	then     ending
 	// late is said on the same connection when the client has its response
 	// (keeps), or when the server has given the connection up (hangs).
 	late string
@@ -58,17 +58,17 @@ type script struct {
 	once          sync.Once
 }
 
-func newScript(then ending, answer ...string) *script {
+func newScript(then ending, response ...string) *script {
 	return &script{
-		answer:  answer,
-		then:    then,
-		release: make(chan struct{}),
-		said:    make(chan struct{}),
+		response: response,
+		then:     then,
+		release:  make(chan struct{}),
+		said:     make(chan struct{}),
 	}
 }
 
 // bytewise says the response byte by byte.
-func bytewise(answer string) []string { return strings.Split(answer, "") }
+func bytewise(response string) []string { return strings.Split(response, "") }
 
 // sayLate lets what is late be said. With wait it has been said then.
 func (sc *script) sayLate(wait bool) {
@@ -78,14 +78,14 @@ func (sc *script) sayLate(wait bool) {
 	}
 }
 
-// perform answers the request that came on c. It reports whether c can have
+// perform responds to the request that came on c. It reports whether c can have
 // another one.
 func (sc *script) perform(c *appConn) (goesOn bool) {
 	if sc.patient && !c.wait(aWhile) {
 		return false
 	}
 
-	for i, piece := range sc.answer {
+	for i, piece := range sc.response {
 		if sc.pauses && i > 0 && !c.wait(pause) {
 			return false
 		}
@@ -116,7 +116,7 @@ func (sc *script) perform(c *appConn) (goesOn bool) {
 		_, _ = io.WriteString(c, sc.late)
 	case repeats:
 		for err := error(nil); err == nil; {
-			_, err = io.WriteString(c, sc.answer[len(sc.answer)-1])
+			_, err = io.WriteString(c, sc.response[len(sc.response)-1])
 		}
 	case closes:
 	}

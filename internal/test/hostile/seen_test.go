@@ -25,7 +25,7 @@ type seen struct {
 	header http.Header
 	vars   sessionproto.Header
 	body   string
-	// whole: the body came to its end.
+	// whole reports whether the body came to its end.
 	whole bool
 	// fault is what a request must not have.
 	fault error

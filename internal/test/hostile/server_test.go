@@ -34,9 +34,9 @@ type variant struct {
 	name     string
 	protocol loaderproto.Protocol
 	args     []string
-	// bodies: it is only another one for requests that have a body.
+	// bodies reports whether it is only another one for requests that have a body.
 	bodies bool
-	// secure: it speaks TLS.
+	// secure reports whether it speaks TLS.
 	secure bool
 }
 
@@ -64,8 +64,8 @@ var (
 	}
 )
 
-// concerns: a request is worth sending. half: it does not come to its end, and is
-// to reach the application even so.
+// concerns reports whether a request is worth sending; half means that it does not come to its end,
+// and is to reach the application even so.
 func (v *variant) concerns(raw string, half bool) bool {
 	if half {
 		return v == streamed || v == streamedSession && !strings.Contains(raw, chunked)
@@ -90,7 +90,7 @@ type server struct {
 	*stage
 	boxed.Program
 	addr string
-	// tls is for clients; nil: the server does not speak it.
+	// tls is for clients; nil means that the server does not speak it.
 	tls *tls.Config
 	// ids counts the requests that carry one.
 	ids atomic.Int64
@@ -176,7 +176,7 @@ func (s *server) fds(t *testing.T) (files []string) {
 	require.NoError(t, err)
 
 	for _, e := range entries {
-		file, _ := os.Readlink(filepath.Join(s.proc("fd"), e.Name())) // empty: it has just gone
+		file, _ := os.Readlink(filepath.Join(s.proc("fd"), e.Name())) // empty if it has just gone
 		if !strings.HasPrefix(file, "pipe:") {
 			files = append(files, file)
 		}

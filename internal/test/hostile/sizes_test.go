@@ -62,11 +62,11 @@ func sizeRows() []requestRow {
 		{"a method of 1 MB (R-46)", request(strings.Repeat("M", 1<<20) + " / HTTP/1.1"), tooLarge, ""},
 		{
 			"1,000 cookies (R-46)", get("Cookie: " + strings.TrimSuffix(strings.Repeat("a=b; ", 1000), "; ")),
-			passed("GET /"), "nobody counts them",
+			passed("GET /"), "the server does not count them",
 		},
 		{
 			"3,000 parameters (R-46)", request("GET /?" + strings.Repeat("a&", 3000) + " HTTP/1.1"),
-			passed("GET /?" + strings.Repeat("a&", 3000)), "nobody counts them",
+			passed("GET /?" + strings.Repeat("a&", 3000)), "the server does not count them",
 		},
 		{"a version of 1 MB (R-46)", request("GET / HTTP/1." + strings.Repeat("1", 1<<20)), tooLarge, ""},
 		{"40 KB of a body that is no chunk (R-46)", post(chunked) + fill(40<<10), refusedInBody(), ""},
@@ -100,7 +100,7 @@ func methodRows() []requestRow {
 		method("method of 33 bytes", strings.Repeat("M", 33), refused("501")),
 		method("method of 5,000 bytes", strings.Repeat("M", 5000), refused("501")),
 		method("method in lower case", "get", passed("get /")),
-		method("method nobody knows", "FOO", passed("FOO /")),
+		method("unknown method", "FOO", passed("FOO /")),
 		method("method of token characters", "!#$%&'*+-.^_`|~0a", passed("!#$%&'*+-.^_`|~0a /")),
 		method("method with a slash", "GE/T", refused("400")),
 		method("method with a colon", "GET:", refused("400")),
@@ -142,7 +142,7 @@ func orderRows() []requestRow {
 		}, ""}
 	}
 	patient := func() *script {
-		sc := newScript(keeps, plainAnswer)
+		sc := newScript(keeps, plainResponse)
 		sc.patient = true
 		return sc
 	}

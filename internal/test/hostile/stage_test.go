@@ -18,12 +18,12 @@ import (
 )
 
 const (
-	// idPrefix begins the targets whose answers are what comes after it.
+	// idPrefix begins the targets whose responses are what comes after it.
 	idPrefix = "/id/"
 	// rowMark comes before the number of a row in its target.
 	rowMark = "?row="
-	// plainAnswer is what a request gets if there is no script for it.
-	plainAnswer = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\nrow"
+	// plainResponse is what a request gets if there is no script for it.
+	plainResponse = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 3\r\n\r\nrow"
 )
 
 // stage is where the test plays the application, on the connections that the
@@ -169,7 +169,7 @@ func (s *stage) serve(c *appConn) {
 
 		r.conn = c.number
 		if id, ok := strings.CutPrefix(r.target, idPrefix); ok {
-			if !s.answerID(c, r, id) {
+			if !s.respondID(c, r, id) {
 				return
 			}
 
@@ -183,7 +183,7 @@ func (s *stage) serve(c *appConn) {
 	}
 }
 
-func (s *stage) answerID(c *appConn, r *seen, id string) bool {
+func (s *stage) respondID(c *appConn, r *seen, id string) bool {
 	s.mu.Lock()
 	s.served[c.number]++
 	s.latest = c.number
@@ -221,7 +221,7 @@ func (s *stage) note(r *seen) *script {
 	if target, row, ok := strings.Cut(r.target, rowMark); ok {
 		r.target = target
 		if row != strconv.Itoa(s.rows) {
-			return newScript(keeps, plainAnswer)
+			return newScript(keeps, plainResponse)
 		}
 	}
 
@@ -231,7 +231,7 @@ func (s *stage) note(r *seen) *script {
 	}
 
 	if s.script == nil {
-		return newScript(keeps, plainAnswer)
+		return newScript(keeps, plainResponse)
 	}
 
 	return s.script
@@ -279,7 +279,7 @@ func (s *stage) marked(raw string) string {
 	return strings.Replace(raw, " / HTTP/1.", " /"+rowMark+strconv.Itoa(s.rows)+" HTTP/1.", 1)
 }
 
-// hasID: the application has seen the request that carries it.
+// hasID reports whether the application has seen the request that carries it.
 func (s *stage) hasID(id string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -21,7 +21,7 @@ func (s *server) statuses(t *testing.T, raw string) (codes []int) {
 		require.NoError(t, err)
 	}
 
-	for _, a := range parseAnswers(got, http.MethodGet) {
+	for _, a := range parseResponses(got, http.MethodGet) {
 		require.True(t, a.whole, "%v", a)
 		codes = append(codes, a.status)
 	}
@@ -65,7 +65,7 @@ func TestMethodsOfOneByte(t *testing.T) {
 	s.requireSeen(t, good)
 }
 
-// isTokenByte: RFC 9110 section 5.6.2.
+// isTokenByte reports whether c may be in a token, RFC 9110 section 5.6.2.
 func isTokenByte(c byte) bool {
 	return '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || c != 0 &&
 		strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0

@@ -61,7 +61,7 @@ func expectRows() []requestRow {
 		},
 		{
 			"something else (D17 R-43)", post("Expect: 200-ok", "Content-Length: 5") + "hello", refused("417"),
-			"net/http: answers itself",
+			"net/http: responds itself",
 		},
 		{"nothing (D17 R-43)", post("Expect:", "Content-Length: 5") + "hello", passed("POST /").ofBody("hello"), ""},
 		{"broken chunks (D17 R-43)", post(expect, chunked) + "zz\r\n", outcome{

@@ -34,18 +34,18 @@ func inBooths(t *testing.T, make func() *booth, test func(t *testing.T, b *booth
 func TestResponseAfterTheTimeLimitReachesNoClient(t *testing.T) {
 	late := func() *booth {
 		return &booth{
-			answer: okOf(6, "forged"),
-			keeps:  true,
-			delay:  10 * time.Second,
-			limit:  5 * time.Second,
+			response: okOf(6, "forged"),
+			keeps:    true,
+			delay:    10 * time.Second,
+			limit:    5 * time.Second,
 		}
 	}
 	inBooths(t, late, func(t *testing.T, b *booth) {
 		raw, err := b.exchange(get(), 9500*time.Millisecond)
 		require.NoError(t, err)
-		answers := parseAnswers(raw, http.MethodGet)
-		require.Len(t, answers, 1)
-		require.Equal(t, http.StatusGatewayTimeout, answers[0].status)
+		responses := parseResponses(raw, http.MethodGet)
+		require.Len(t, responses, 1)
+		require.Equal(t, http.StatusGatewayTimeout, responses[0].status)
 
 		for i := range 1000 { // in the middle of which the response comes
 			require.NoError(t, b.followUp(fmt.Sprintf("r%d", i)))
@@ -57,7 +57,7 @@ func TestResponseAfterTheTimeLimitReachesNoClient(t *testing.T) {
 
 // Faults: R-36.
 func TestBaseURIEndsAtASegment(t *testing.T) {
-	below := func() *booth { return &booth{answer: plainAnswer, keeps: true, base: "/app/"} }
+	below := func() *booth { return &booth{response: plainResponse, keeps: true, base: "/app/"} }
 	inBooths(t, below, func(t *testing.T, b *booth) {
 		seen := 0
 		for target, inside := range map[string]bool{
@@ -70,15 +70,15 @@ func TestBaseURIEndsAtASegment(t *testing.T) {
 		} {
 			raw, err := b.exchange(request("GET "+target+" HTTP/1.1"), time.Second)
 			require.NoError(t, err)
-			answers := parseAnswers(raw, http.MethodGet)
-			require.Len(t, answers, 1, target)
+			responses := parseResponses(raw, http.MethodGet)
+			require.Len(t, responses, 1, target)
 			want := http.StatusNotFound
 			if inside {
 				want = http.StatusOK
 				seen++
 			}
 
-			require.Equal(t, want, answers[0].status, target)
+			require.Equal(t, want, responses[0].status, target)
 		}
 
 		requests := b.requests()

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// recorder is a TB that keeps what it is told.
+// recorder is a TB that keeps its messages.
 type recorder struct {
 	cleanups []func()
 	errors   []string

@@ -30,23 +30,23 @@ func newClient(addr string) *client {
 	return &client{addr: addr, br: bufio.NewReader(nil)}
 }
 
-// failure is a request that was not answered as it should.
+// failure is a request that did not get the right response.
 type failure struct {
-	// status is that of a complete response; 0: there was none.
+	// status is that of a complete response; zero means that there was none.
 	status int
 	err    error
 }
 
 func (f *failure) String() string { return fmt.Sprintf("status %d: %v", f.status, f.err) }
 
-var errAnswer = errors.New("not the answer")
+var errResponse = errors.New("a wrong response")
 
 // ask sends a request and checks that the response is a process's id and the
 // path.
 func (c *client) ask(path, query string) *failure {
 	status, keep, err := c.roundTrip(path, query)
-	if err == nil && (status != 200 || !isAnswer(c.body, path)) {
-		err = fmt.Errorf("%w: %.200s", errAnswer, c.body)
+	if err == nil && (status != 200 || !isResponse(c.body, path)) {
+		err = fmt.Errorf("%w: %.200s", errResponse, c.body)
 	}
 
 	if err != nil || !keep {
@@ -60,7 +60,7 @@ func (c *client) ask(path, query string) *failure {
 	return nil
 }
 
-func isAnswer(body []byte, path string) bool {
+func isResponse(body []byte, path string) bool {
 	pid, rest, found := bytes.Cut(body, []byte(" "))
 	n, err := strconv.Atoi(string(pid))
 	return found && err == nil && n > 0 && string(rest) == path
@@ -93,7 +93,7 @@ func (c *client) roundTrip(path, query string) (status int, keep bool, err error
 	}
 
 	if len(line) < 12 {
-		return 0, false, fmt.Errorf("%w: %q", errAnswer, line)
+		return 0, false, fmt.Errorf("%w: %q", errResponse, line)
 	}
 
 	if status, err = strconv.Atoi(string(line[9:12])); err != nil {
@@ -126,7 +126,7 @@ func (c *client) roundTrip(path, query string) (status int, keep bool, err error
 	}
 
 	if length < 0 {
-		return 0, false, fmt.Errorf("%w: it has no length", errAnswer)
+		return 0, false, fmt.Errorf("%w: it has no length", errResponse)
 	}
 
 	c.body = append(c.body[:0], make([]byte, length)...)
@@ -144,7 +144,7 @@ func (c *client) hangUp() {
 	}
 }
 
-// load is clients that ask without a pause until they are told to stop.
+// load is clients that ask without a pause until stop.
 type load struct {
 	ending   atomic.Bool
 	requests atomic.Int64
@@ -191,7 +191,7 @@ func (l *load) run(addr string, number int) {
 func (l *load) awaitMore(t *testing.T, n int64) {
 	t.Helper()
 	n += l.requests.Load()
-	await(t, func() bool { return l.requests.Load() >= n }, func() string { return "the clients get no answers" })
+	await(t, func() bool { return l.requests.Load() >= n }, func() string { return "the clients get no responses" })
 }
 
 // end stops the clients when they have got their responses.

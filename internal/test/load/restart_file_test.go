@@ -67,8 +67,8 @@ func (s *stand) touch(t *testing.T) time.Time {
 	return now
 }
 
-// allStartedSince: as many processes as there should be, and each was started
-// after that moment.
+// allStartedSince reports whether there are as many processes as there should be, each of which
+// was started after that moment.
 func allStartedSince(g *passenger.GroupSnapshot, moment time.Time) bool {
 	now := enabled(g)
 	for i := range now {

@@ -30,7 +30,7 @@ const (
 	appName   = "app"
 	processes = 4
 	markerVar = "LOAD_MARKER"
-	// A process that does not end by itself is told after termDelay and killed
+	// A process that does not end by itself gets SIGTERM after termDelay and is killed
 	// after stopTimeout.
 	termDelay   = time.Second / 2
 	stopTimeout = time.Second
@@ -108,7 +108,7 @@ func newStand(t *testing.T, lang *language, change ...func(*passenger.Options)) 
 		require.NoError(t, factory.Close())
 	})
 
-	s.requireAnswer(t)
+	s.requireResponse(t)
 	s.await(t, func(g *passenger.GroupSnapshot) bool { return len(enabled(g)) == processes })
 
 	return s
@@ -153,8 +153,8 @@ func (s *stand) pids(t *testing.T) []int {
 	return pids
 }
 
-// requireAnswer asks once.
-func (s *stand) requireAnswer(t *testing.T) {
+// requireResponse asks once.
+func (s *stand) requireResponse(t *testing.T) {
 	t.Helper()
 	c := newClient(s.addr)
 	defer c.hangUp()

@@ -125,8 +125,8 @@ func Children(entry string, parent int) (pids []int) {
 	return pids
 }
 
-// Core is the core of a server, whose process is its watchdog; 0: there is none. While a core ends there may be two,
-// of which it is the newer. Other children of the watchdog are what a core has left behind.
+// Core is the core of a server, whose process is its watchdog; zero means that there is none. While a core ends there
+// may be two, of which it is the newer. Other children of the watchdog are what a core has left behind.
 func Core(entry string, watchdog int) (core int) {
 	newest := -1
 	for pid, line := range Processes(entry) {

@@ -52,7 +52,7 @@ func (p *program) logged() string {
 func runJourney(t *testing.T) (p *program, wikiFile string) {
 	t.Helper()
 
-	// Processes run as nobody where the test is root, who cannot enter t.TempDir.
+	// Processes run as the user nobody where the test is root, and cannot enter t.TempDir.
 	dir, err := os.MkdirTemp("", "journey") //nolint:usetesting // see above
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
@@ -181,8 +181,8 @@ func (p *program) get(t *testing.T, target, trace string) (status int, body stri
 	return resp.StatusCode, string(b), cookies
 }
 
-// stopUnderLoad ends the program while it has uploads, which must be answered, and
-// others that come all the time: what is answered at all is answered as a whole.
+// stopUnderLoad ends the program while it has uploads, which must get responses, and
+// others that come all the time: a response that begins is sent as a whole.
 func (p *program) stopUnderLoad(t *testing.T) {
 	t.Helper()
 
@@ -251,28 +251,28 @@ func (p *program) pages(t *testing.T) <-chan error {
 
 // upload is a request whose body ends when the test says so.
 type upload struct {
-	body     *io.PipeWriter
-	begun    chan struct{}
-	answered chan error
+	body    *io.PipeWriter
+	begun   chan struct{}
+	replied chan error
 }
 
 // upload begins one. The server says 100 Continue when the handler reads the body.
 func (p *program) upload(t *testing.T) *upload {
 	t.Helper()
 	reader, writer := io.Pipe()
-	u := &upload{body: writer, begun: make(chan struct{}), answered: make(chan error, 1)}
+	u := &upload{body: writer, begun: make(chan struct{}), replied: make(chan error, 1)}
 	ctx := httptrace.WithClientTrace(bounded(t), &httptrace.ClientTrace{Got100Continue: func() { close(u.begun) }})
 	r, err := http.NewRequestWithContext(ctx, http.MethodPost, p.url+"/shop"+app.Body, reader)
 	require.NoError(t, err)
 	r.Header.Set("Expect", "100-continue")
-	go func() { u.answered <- answer(r) }()
+	go func() { u.replied <- fetch(r) }()
 
 	return u
 }
 
 const uploaded = "the end of the body"
 
-func answer(r *http.Request) error {
+func fetch(r *http.Request) error {
 	transport := &http.Transport{ExpectContinueTimeout: patience}
 	defer transport.CloseIdleConnections()
 	resp, err := transport.RoundTrip(r)
@@ -298,8 +298,8 @@ func (u *upload) waitBegun(t *testing.T) {
 
 	select {
 	case <-u.begun:
-	case err := <-u.answered:
-		require.Fail(t, "it was answered before its body", "%v", err)
+	case err := <-u.replied:
+		require.Fail(t, "it got a response before its body", "%v", err)
 	}
 }
 
@@ -308,5 +308,5 @@ func (u *upload) end(t *testing.T) {
 	_, err := io.WriteString(u.body, uploaded)
 	require.NoError(t, err)
 	require.NoError(t, u.body.Close())
-	require.NoError(t, <-u.answered)
+	require.NoError(t, <-u.replied)
 }

@@ -57,7 +57,7 @@ var standardLibrary = []row{
 		faults: map[string]fault{
 			"cookies":   {"no: an application's replace those set outside of it", "no cookie outer"},
 			"SSE":       {"no: it holds responses back", "status 503"},
-			"WebSocket": {"no: it cannot hijack", "the upgrade is answered with 5"},
+			"WebSocket": {"no: it cannot hijack", "the response to the upgrade is 5"},
 		},
 	},
 	{name: "http.CrossOriginProtection", around: http.NewCrossOriginProtection().Handler},

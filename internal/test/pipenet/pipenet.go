@@ -50,5 +50,5 @@ func (l *Listener) Close() error {
 	return nil
 }
 
-// Addr returns what NewListener was told.
+// Addr returns the address that NewListener got.
 func (l *Listener) Addr() net.Addr { return l.addr }

@@ -43,7 +43,7 @@ func Open(width, height int) (*Terminal, error) {
 	return t, nil
 }
 
-// Resize gives it another size, of which its programs are told.
+// Resize gives it another size, and its programs SIGWINCH.
 func (t *Terminal) Resize(width, height int) error {
 	return control(t.person, func(fd int) error {
 		//nolint:gosec // G115: a test's

@@ -43,13 +43,13 @@ func (s *server) newClient(t testing.TB) *client {
 	}}
 }
 
-// answer is one that was read to its end.
-type answer struct {
+// reply is a response that was read to its end.
+type reply struct {
 	*http.Response
 	body string
 }
 
-func (c *client) do(r *http.Request) (*answer, error) {
+func (c *client) do(r *http.Request) (*reply, error) {
 	resp, err := c.Do(r)
 	if err != nil {
 		return nil, err
@@ -58,11 +58,11 @@ func (c *client) do(r *http.Request) (*answer, error) {
 	defer func() { _ = resp.Body.Close() }()
 	body, err := io.ReadAll(resp.Body)
 
-	return &answer{Response: resp, body: string(body)}, err
+	return &reply{Response: resp, body: string(body)}, err
 }
 
 // ask sends a request with headers as name, value.
-func (c *client) ask(t testing.TB, method, target string, body io.Reader, header ...string) *answer {
+func (c *client) ask(t testing.TB, method, target string, body io.Reader, header ...string) *reply {
 	t.Helper()
 	r, err := http.NewRequestWithContext(t.Context(), method, c.base+target, body)
 	require.NoError(t, err)
@@ -81,7 +81,7 @@ func (c *client) ask(t testing.TB, method, target string, body io.Reader, header
 }
 
 // get asks for a page, which must have a status and a part in it.
-func (c *client) get(t testing.TB, target string, status int, part string) *answer {
+func (c *client) get(t testing.TB, target string, status int, part string) *reply {
 	t.Helper()
 	a := c.ask(t, http.MethodGet, target, nil)
 	a.require(t, status, part)
@@ -90,7 +90,7 @@ func (c *client) get(t testing.TB, target string, status int, part string) *answ
 }
 
 // post sends a form, with names and values in turn.
-func (c *client) post(t testing.TB, target string, fields ...string) *answer {
+func (c *client) post(t testing.TB, target string, fields ...string) *reply {
 	t.Helper()
 
 	form := url.Values{}
@@ -106,7 +106,7 @@ func (c *client) post(t testing.TB, target string, fields ...string) *answer {
 const uploadSize = 1 << 20
 
 // upload sends a file of uploadSize bytes as a field of a form, with others.
-func (c *client) upload(t testing.TB, target, field, name string, fields ...string) *answer {
+func (c *client) upload(t testing.TB, target, field, name string, fields ...string) *reply {
 	t.Helper()
 	var body bytes.Buffer
 
@@ -125,14 +125,14 @@ func (c *client) upload(t testing.TB, target, field, name string, fields ...stri
 		"Content-Type", form.FormDataContentType(), "Origin", c.base, "Referer", c.base+target)
 }
 
-func (a *answer) require(t testing.TB, status int, part string) {
+func (a *reply) require(t testing.TB, status int, part string) {
 	t.Helper()
 	require.Equal(t, status, a.StatusCode, "%s: %.1500s", a.Request.URL, a.body)
 	require.Contains(t, a.body, part, "%s", a.Request.URL)
 }
 
 // requireRedirect checks where the response leads.
-func (a *answer) requireRedirect(t testing.TB, status int, target string) {
+func (a *reply) requireRedirect(t testing.TB, status int, target string) {
 	t.Helper()
 	require.Equal(t, status, a.StatusCode, "%s: %.1500s", a.Request.URL, a.body)
 	location, err := a.Location()
@@ -147,7 +147,7 @@ var (
 )
 
 // field returns the value of a hidden field in the response's forms.
-func (a *answer) field(t testing.TB, name string) string {
+func (a *reply) field(t testing.TB, name string) string {
 	t.Helper()
 
 	for _, input := range inputs.FindAllString(a.body, -1) {

@@ -104,7 +104,7 @@ func testFastAPI(t *testing.T, server string) {
 }
 
 // requireWebSocket talks to an application that sends back what it gets, takes the subprotocol chat, and closes with
-// 4001 when it is told to.
+// 4001 when it is asked to.
 func (s *server) requireWebSocket(t *testing.T, target string) {
 	t.Helper()
 	conn, resp, err := websocket.Dial(t.Context(), strings.Replace(s.url, "http", "ws", 1)+target,

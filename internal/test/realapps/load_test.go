@@ -37,7 +37,7 @@ func (c *client) check(ctx context.Context, page, part string) error {
 	case err != nil:
 		return err
 	case a.StatusCode != http.StatusOK:
-		return fmt.Errorf("%s: answered with %s: %.500s", page, a.Status, a.body)
+		return fmt.Errorf("%s: the response is %s: %.500s", page, a.Status, a.body)
 	case !strings.Contains(a.body, part):
 		return fmt.Errorf("%s: %q is not in %.500s", page, part, a.body)
 	}

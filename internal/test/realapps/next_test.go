@@ -77,7 +77,7 @@ func (s *server) requireNext(t testing.TB) {
 }
 
 // requireServerAction sends the form of a page as a browser without JavaScript does.
-func (s *server) requireServerAction(t testing.TB, page *answer) {
+func (s *server) requireServerAction(t testing.TB, page *reply) {
 	t.Helper()
 	action := regexp.MustCompile(`name="(\$ACTION_ID_[0-9a-f]+)"`).FindStringSubmatch(page.body)
 	require.NotNil(t, action, page.body)

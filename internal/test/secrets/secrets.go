@@ -9,7 +9,7 @@ type Case struct {
 	Name, Value string
 	// Secret is the part of Value that must not be shown.
 	Secret string
-	// ByItself: the value shows that it is secret, whatever its name, and wherever it stands.
+	// ByItself reports whether the value shows that it is secret, whatever its name, and wherever it stands.
 	ByItself bool
 }
 

@@ -12,7 +12,7 @@ import (
 	"github.com/gopassenger/passenger/sessionproto"
 )
 
-// checkPrefix is where the behaviours that serve answer as they are asked to,
+// checkPrefix is where the behaviours that serve respond as they are asked to,
 // whatever they speak:
 //
 //	/check/status/N   with status N

@@ -16,7 +16,7 @@ import (
 func generics() map[string]func(*player) {
 	return map[string]func(*player){
 		// Serves; with health=path only when the file of that name in the
-		// working directory exists is that path answered by 200, before by 503.
+		// working directory exists is the response for that path 200, before 503.
 		"generic": func(p *player) { p.serveGeneric(os.Getenv("PORT")) },
 		// Serves on the port that is its last argument.
 		"generic-argument": func(p *player) {

@@ -102,7 +102,7 @@ func TestOriginalToolReopensLogs(t *testing.T) {
 	silent := newBox(t).start(t)
 	r = finish(t, silent.original(t.Context(), t, "passenger-config", "reopen-logs"))
 	require.Equal(t, 1, r.status)
-	require.Contains(t, r.stderr, "there is no log file to open anew")
+	require.Contains(t, r.stderr, "there is no log file to open again")
 	r = finish(t, silent.original(t.Context(), t, "passenger-config", "reopen-logs", "--ignore-logs-not-available"))
 	require.Zero(t, r.status, r.stderr)
 }

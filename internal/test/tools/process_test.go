@@ -158,7 +158,7 @@ func TestAPICall(t *testing.T) {
 		{[]string{http.MethodGet}, "Please pass a method and a path."},
 		{[]string{http.MethodGet, "ping"}, "does not begin with a slash"},
 		{[]string{http.MethodGet, "/ping.json", "-a", "../x"}, "there is no agent"},
-		{[]string{http.MethodGet, "/ping.json", "-S", order}, "does not answer"},
+		{[]string{http.MethodGet, "/ping.json", "-S", order}, "does not respond"},
 		{[]string{http.MethodGet, "/ping.json", "-f", order + "2"}, "no such file"},
 		{[]string{http.MethodGet, "/ping.json", "-d", "x", "-i"}, "none of the others can be"},
 	} {

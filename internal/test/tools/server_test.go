@@ -75,7 +75,7 @@ func (s *server) begin(t testing.TB) {
 	s.get(t)
 }
 
-// get asks the application, and returns the id of the process that answered.
+// get asks the application, and returns the id of the process that responded.
 func (s *server) get(t testing.TB) (pid int) {
 	t.Helper()
 	pid, err := s.ask(t.Context())

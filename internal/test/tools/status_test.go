@@ -312,8 +312,8 @@ func TestStatusOfDyingInstanceSaysSo(t *testing.T) {
 	dir := b.create(t)
 
 	l := listen(t, dir.Socket(instancedir.CoreAPI))
-	for _, answer := range []string{"", "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf", "nonsense\r\n\r\n"} {
-		answered := make(chan error, 1)
+	for _, response := range []string{"", "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf", "nonsense\r\n\r\n"} {
+		written := make(chan error, 1)
 		go func() {
 			conn, err := l.Accept()
 			if err == nil {
@@ -321,26 +321,26 @@ func TestStatusOfDyingInstanceSaysSo(t *testing.T) {
 			}
 
 			if err == nil {
-				_, err = io.WriteString(conn, answer)
+				_, err = io.WriteString(conn, response)
 			}
 
 			if err == nil {
 				err = conn.Close()
 			}
 
-			answered <- err
+			written <- err
 		}()
 		r := b.run(t, "passenger-status")
-		require.NoError(t, <-answered)
-		require.Equal(t, 2, r.status, answer)
-		require.Contains(t, r.stderr, "*** ERROR: the instance "+dir.Name()+" does not answer")
+		require.NoError(t, <-written)
+		require.Equal(t, 2, r.status, response)
+		require.Contains(t, r.stderr, "*** ERROR: the instance "+dir.Name()+" does not respond")
 		require.Empty(t, r.stdout)
 	}
 
 	require.NoError(t, l.Close())
 	r := b.run(t, "passenger-status")
 	require.Equal(t, 2, r.status)
-	require.Contains(t, r.stderr, "does not answer")
+	require.Contains(t, r.stderr, "does not respond")
 	require.Empty(t, b.list().Stale, "it is locked")
 }
 
@@ -356,7 +356,7 @@ func TestStatusOfKilledInstanceSaysSo(t *testing.T) {
 	s.kill(t)
 	r := wait()
 	require.Equal(t, 2, r.status)
-	require.Contains(t, r.stderr, "does not answer")
+	require.Contains(t, r.stderr, "does not respond")
 
 	require.Len(t, s.list().Stale, 1)
 	r = s.run(t, "passenger-config", "list-instances", "--json")
@@ -374,7 +374,7 @@ func connected(path string) error {
 	}
 
 	if n := strings.Count(string(unix), path+"\n"); n < 2 { // the listener is one
-		return fmt.Errorf("nobody is connected to %s", path)
+		return fmt.Errorf("no client is connected to %s", path)
 	}
 
 	return nil

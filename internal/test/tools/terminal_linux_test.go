@@ -292,7 +292,7 @@ func TestRestartAppShowsProgress(t *testing.T) {
 	s.await(t, "Restarting "+srv.name+"\r\n")
 	s.await(t, "processes are new")
 
-	// The new process goes on.
+	// The new process runs on.
 	require.NoError(t, os.WriteFile(hold, nil, 0))
 	require.NoError(t, os.Remove(hold))
 	s.await(t, "\r\x1b[KRestarted "+srv.name+": ")

@@ -100,7 +100,7 @@ func (s *Server) Run() bool {
 		defer close(exited)
 		_ = cmd.Wait() // its output says more
 
-		// Apache forgets children that it has just started when it is told to end.
+		// Apache forgets children that it has just started when it is asked to end.
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
 	}()
 	tick := time.NewTicker(interval)

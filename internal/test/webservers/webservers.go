@@ -23,7 +23,7 @@ type TB interface {
 // Kind is a web server with one of the configurations.
 type Kind struct {
 	File string
-	// SCGI: it speaks that with Passenger, and not HTTP.
+	// SCGI reports whether it speaks that with Passenger, and not HTTP.
 	SCGI, Apache bool
 }
 
@@ -46,7 +46,7 @@ func (k Kind) find(t TB) (path string) {
 	return interpreters.Find(t, "nginx", "nginx", "/usr/sbin/nginx")
 }
 
-// Site is what users are told to change in a configuration.
+// Site is what users have to change in a configuration of the documents.
 type Site struct {
 	// Name is that of the host.
 	Name string

@@ -45,8 +45,8 @@ class PhusionPassenger extends EventEmitter {
     return env;
   }
 
-  // How many requests at once the pool is told that the process serves, of every
-  // socket that it has then; 0 is no limit. It is told when the server listens.
+  // How many requests at once the process serves, as the loader reports it to the pool for
+  // every socket when the server listens; 0 means no limit.
   // null leaves it at what each socket has by itself: no limit for requests.
   get advertisedConcurrencyLevel() {
     return this.#concurrency;

@@ -11,7 +11,7 @@ function load(startupFile, owner) {
   Module.runMain();
 }
 
-// Whose file it is has decided whom the process runs as. It can still be replaced
+// The owner of the file has decided which user the process runs as. It can still be replaced
 // between here and when Node.js reads it.
 function checkOwner(startupFile, owner) {
   if (owner === undefined) {
@@ -21,7 +21,7 @@ function checkOwner(startupFile, owner) {
   const { uid } = fs.statSync(startupFile);
   if (uid !== Number(owner)) {
     throw new Error(`${startupFile} belongs to user ${uid} now, and the process runs as user ${owner}, who owned it when ` +
-      'the start began. Start again when nobody is replacing it.');
+      'the start began. Start again when it is not being replaced.');
   }
 }
 

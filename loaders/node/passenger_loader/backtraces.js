@@ -8,7 +8,7 @@ const path = require('path');
 
 const FEATURE = 'backtraces_by_socket';
 
-// offer does what the spawner offers, and returns the features that it is told of.
+// offer does what the spawner offers, and returns the features to report to it.
 function offer(options) {
   if (!options.socket_dir || !(options.features || '').split(' ').includes(FEATURE)) {
     return [];

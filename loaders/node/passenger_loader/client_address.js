@@ -28,7 +28,7 @@ function property(get) {
   };
 }
 
-// offer returns the features that the spawner is told of.
+// offer returns the features to report to the spawner.
 function offer(options) {
   return (options.features || '').split(' ').includes(FEATURE) ? [FEATURE] : [];
 }

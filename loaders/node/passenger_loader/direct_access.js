@@ -100,7 +100,7 @@ function handOver(direct, server, expected) {
   };
 
   direct.on('connect', tunnel('connect'));
-  // A request to upgrade is one like any other unless somebody listens for it.
+  // A request to upgrade is one like any other unless there is a listener for it.
   const onUpgrade = tunnel('upgrade');
   direct.on('connection', () => {
     direct.removeListener('upgrade', onUpgrade);

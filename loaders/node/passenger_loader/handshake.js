@@ -53,7 +53,7 @@ function begin(callback) {
     lifeline.removeListener('end', onEnd);
     const [greeting, ...lines] = received.toString('utf8', 0, end).split('\n');
     if (greeting !== GREETING) {
-      fatal(`the spawner answered ${JSON.stringify(greeting)} instead of "${GREETING}"`);
+      fatal(`the spawner sent ${JSON.stringify(greeting)} instead of "${GREETING}"`);
     }
 
     callback(parse(lines));

@@ -176,7 +176,7 @@ function listenOn(server, originalListen, options, callback, onServer) {
   return server;
 }
 
-// Returns a name that is free, in a directory where nobody but this process makes
+// Returns a name that is free, in a directory where only this process makes
 // anything.
 function socketPath(options) {
   let file;

@@ -3,14 +3,14 @@
 const http = require('http');
 
 // How long a client may go on sending after it was refused, in milliseconds, and
-// how many may do so. Closing earlier could take the answer from it.
+// how many may do so. Closing earlier could take the response from it.
 const LINGER = 1000;
 const MAX_LINGERING = 32;
 
 const refused = new WeakSet();
 const lingering = new Set();
 
-// Answers and closes the connection. Whatever else comes by it is dropped.
+// Responds and closes the connection. Whatever else comes by it is dropped.
 function refuse(socket, status, text = '') {
   if (refused.has(socket)) {
     return;

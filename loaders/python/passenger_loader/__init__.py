@@ -9,6 +9,6 @@ the requests of direct), request is one request, server waits for them,
 threaded_server has several served at once, and wsgi runs the application for
 one of them and frames its response.
 
-preloader forks workers: command is what it is asked by, children whom it waits
-for, fork_safety what has to be done around a fork.
+preloader forks workers: command is what it is asked by, children the processes
+that it waits for, fork_safety what has to be done around a fork.
 """

@@ -7,8 +7,8 @@ from .events import on_event
 
 __all__ = ["OutOfBandGC", "advertised_concurrency_level", "on_event", "request_oob_work"]
 
-# How many requests the server may send to the process at once; 0: any number.
-# None: as many as the process has threads.
+# How many requests the server may send to the process at once. 0 means any number,
+# None as many as the process has threads.
 advertised_concurrency_level = None
 
 OOB_WORK_WISHES = "passenger.oob_work_wishes"

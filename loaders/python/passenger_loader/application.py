@@ -97,11 +97,11 @@ def _import(name, root, startup_file, owner):
 
 
 def _check_owner(path, uid, owner):
-    """Whose file it is has decided whom the process runs as; it may have been replaced since."""
+    """The owner of the file has decided which user the process runs as; it may have been replaced since."""
     if owner is not None and uid != int(owner):
         raise RuntimeError(
             "%s belongs to user %d now, and the process runs as user %s, who owned it when the start began. "
-            "Start again when nobody is replacing it." % (path, uid, owner)
+            "Start again when it is not being replaced." % (path, uid, owner)
         )
 
 

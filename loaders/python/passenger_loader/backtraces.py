@@ -13,7 +13,7 @@ _file = None
 
 
 def offer(options):
-    """Does what the spawner offers; returns the features that it is told of.
+    """Does what the spawner offers; returns the features to report to it.
 
     The handler is one of C, which needs no thread of Python to have its turn.
     """

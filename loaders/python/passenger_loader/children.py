@@ -15,7 +15,7 @@ class Children:
         self._bell, self._button = socket.socketpair()
         self._bell.setblocking(False)
         self._button.setblocking(False)
-        # The signal has to be handled, by whatever, to be told by the descriptor.
+        # The signal has to be handled, by whatever, for a byte to come by the descriptor.
         self._handler = signal.signal(signal.SIGCHLD, lambda number, frame: None)
         self._descriptor = signal.set_wakeup_fd(self._button.fileno(), warn_on_full_buffer=False)
 

@@ -37,7 +37,7 @@ class Command:
         return self._socket.fileno()
 
     def receive(self):
-        """Receives what is there, and says whether the command is complete."""
+        """Receives what is there, and returns whether the command is complete."""
         space = socket.CMSG_SPACE(MAX_DESCRIPTORS * DESCRIPTOR.itemsize)
         try:
             data, ancillary, _, _ = self._socket.recvmsg(MAX_COMMAND, space)
@@ -73,7 +73,7 @@ class Command:
             raise BadCommand("the command is longer than %d bytes" % MAX_COMMAND)
 
         if end >= 2 and end != len(self._received):
-            raise BadCommand("something followed the command before it was answered")
+            raise BadCommand("something followed the command before its reply")
 
         return end >= 2
 
@@ -84,13 +84,13 @@ class Command:
             warn("closed %d descriptors that came with a command: one was agreed on at most" % len(self._descriptors))
             self._close_descriptors()
 
-    def answer_pid(self, pid):
-        self._answer("OK\n%d\n" % pid)
+    def reply_pid(self, pid):
+        self._reply("OK\n%d\n" % pid)
 
-    def answer_error(self, text):
-        self._answer("Error\n%s\n%s\n" % (MARKER, text))
+    def reply_error(self, text):
+        self._reply("Error\n%s\n%s\n" % (MARKER, text))
 
-    def _answer(self, text):
+    def _reply(self, text):
         try:
             self._socket.sendall(text.encode("utf-8", "surrogateescape"))
         except OSError:

@@ -150,7 +150,7 @@ class Connection:
             self._wait_for_requests()
 
     def finish(self):
-        """Ends the response and says whether the connection has to be polled on.
+        """Ends the response and returns whether the connection has to be polled on.
 
         To close it while a request body is still arriving would make the other
         side lose the response.

@@ -117,7 +117,7 @@ class DirectEntrance:
         return conn
 
     def _make_room(self):
-        """Gives up the oldest connection that has had its answer."""
+        """Gives up the oldest connection that has had its response."""
         for conn in self.connections:
             if conn.lingering:
                 conn.deadline = -math.inf

@@ -92,5 +92,5 @@ def reseed():
     try:
         numpy_random.seed()
     except Exception:
-        print("Passenger's WSGI loader: numpy.random could not be seeded anew:", file=sys.stderr)
+        print("Passenger's WSGI loader: numpy.random could not be seeded again:", file=sys.stderr)
         print_failure()

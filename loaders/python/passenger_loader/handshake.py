@@ -41,7 +41,7 @@ def begin():
     _hide_stdin(source)
     greeting, *lines = received.decode("utf-8", "surrogateescape").rstrip("\n").split("\n")
     if greeting != GREETING:
-        raise HandshakeError("the spawner answered %r instead of %r" % (greeting, GREETING))
+        raise HandshakeError("the spawner sent %r instead of %r" % (greeting, GREETING))
 
     return _parse(lines)
 

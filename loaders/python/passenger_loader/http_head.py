@@ -23,7 +23,7 @@ AT_MOST_ONCE = ("CONTENT_LENGTH", "HTTP_HOST", "HTTP_TRANSFER_ENCODING")
 
 
 class BadRequest(Refused):
-    """A request that is answered with an error."""
+    """A request that gets an error as response."""
 
     def __init__(self, status, reason):
         super().__init__("refused a request for direct access: " + reason)

@@ -49,7 +49,7 @@ def listen_tcp():
 
 
 def listen_unix(options, prefix):
-    """Listens in the spawner's directory, by a short name that nobody else has taken."""
+    """Listens in the spawner's directory, by a short name that is free."""
     path_max = int(options.get("UNIX_PATH_MAX", 104))
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     for tries_left in reversed(range(TRIES)):

@@ -39,7 +39,7 @@ def run_preloader():
         handshake.fail(describe_failure())
 
     preloader.run()
-    # Here goes on what was forked, and nothing else.
+    # Only what was forked continues here.
     options = _begin()
     if options is None:
         return 1

@@ -17,7 +17,7 @@ WORKER_EXITS = "worker_exits"
 
 
 class Gate:
-    """Keeps a forked process from going on before its parent has answered."""
+    """Keeps a forked process waiting until its parent has replied."""
 
     def __init__(self):
         self._wait_end, self._open_end = os.pipe()
@@ -168,7 +168,7 @@ class Preloader:
             pass  # the worker has done it, or is gone
 
         self._children.add(pid)
-        command.answer_pid(pid)
+        command.reply_pid(pid)
         gate.open()
         command.close()
         return False
@@ -179,7 +179,7 @@ class Preloader:
             "Look at the limits of processes, memory and open files for its user." % (os.getpid(), err)
         )
         warn(text)
-        command.answer_error(text)
+        command.reply_error(text)
         command.close()
         return False
 

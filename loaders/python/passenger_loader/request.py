@@ -38,7 +38,7 @@ class Request:
 
 
 def check_password(variables, name, password):
-    """Takes the connect password out of a request and says whether it is right: these bytes."""
+    """Takes the connect password out of a request and returns whether it is right: these bytes."""
     got = variables.pop(name, "")
     return not password or compare_digest(got.encode("latin-1"), password)
 

@@ -17,7 +17,7 @@ POLL, SECOND = (select.epoll, 1) if hasattr(select, "epoll") else (select.poll, 
 class Server:
     """Serves until the spawner closes its end of stdin.
 
-    serve is called with a connection and a request, answers it, and returns
+    serve is called with a connection and a request, responds, and returns
     whether the connection can be kept. While it runs nothing else is done: the
     process serves one request at a time. Between requests all connections are
     waited for together, so that an idle one blocks no other.

@@ -47,7 +47,7 @@ class Worker:
             events.fire("stopping_worker_process")
 
     def _listen(self):
-        """Returns the server, and what the spawner is told of its sockets."""
+        """Returns the server, and what to report of its sockets to the spawner."""
         password = self._options.get("connect_password", "")
         listener = listen_unix(self._options, "wsgi") if self._options.get("socket_dir") else listen_tcp()
         self._listeners.append(listener)
@@ -72,7 +72,7 @@ class Worker:
         return ThreadedServer(sessions, direct, self._serve, self._thread_count)
 
     def _serve(self, conn, request):
-        """Answers a request and says whether the connection can be kept."""
+        """Responds to a request and returns whether the connection can be kept."""
         method = request.control()
         if method is None:
             keep = Exchange(self._application, conn, request, self._constants).run()
@@ -119,7 +119,7 @@ def _thread_count(options):
 
 
 def _concurrency(by_threads):
-    """What the spawner is told of how many requests a socket takes at once."""
+    """How many requests a socket takes at once, as the spawner gets it."""
     level = api.advertised_concurrency_level
     if level is None:
         return by_threads

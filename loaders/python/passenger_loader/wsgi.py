@@ -165,7 +165,7 @@ class Exchange:
         self._left = None  # of the content length
 
     def run(self):
-        """Answers the request; returns whether the connection can be kept."""
+        """Responds to the request; returns whether the connection can be kept."""
         try:
             self._respond()
         except Exception:

@@ -9,8 +9,8 @@ module PhusionPassenger
   @handlers = Hash.new { |handlers, event| handlers[event] = [] }
 
   class << self
-    # The number of requests at once that the pool is told of every socket; 0 is
-    # no limit, nil what the process was started with.
+    # The number of requests at once that the loader reports for every socket; 0
+    # means no limit, nil what the process was started with.
     attr_accessor :advertised_concurrency_level
 
     # Registers a block for an event. That of :starting_worker_process is called

@@ -35,13 +35,13 @@ module PassengerLoader
       Rack::Builder.new_from_string(text, startup_file)
     end
 
-    # owner: whose file it has to be, since that has decided whom the process
-    # runs as; it may have been replaced since. nil: anybody's.
+    # owner is the user that the file has to belong to, which has decided the
+    # user of the process; the file may have been replaced since. nil means any.
     def read(startup_file, owner)
       File.open(startup_file, "r:bom|utf-8") do |file|
         unless owner.nil? || file.stat.uid == Integer(owner)
           raise SecurityError, "#{startup_file} belongs to user #{file.stat.uid} now, and the process runs as user " \
-                               "#{owner}, who owned it when the start began. Start again when nobody is replacing it."
+                               "#{owner}, who owned it when the start began. Start again when it is not being replaced."
         end
 
         file.read

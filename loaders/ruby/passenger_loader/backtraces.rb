@@ -17,7 +17,7 @@ module PassengerLoader
       trap("QUIT", previous) unless previous == "DEFAULT"
     end
 
-    # Does what the spawner offers, and returns the features that it is told of.
+    # Does what the spawner offers, and returns the features to report to it.
     def offer(options)
       return [] unless options["features"].to_s.split.include?(FEATURE)
 

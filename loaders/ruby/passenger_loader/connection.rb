@@ -65,7 +65,7 @@ module PassengerLoader
 
     # Serving it.
 
-    # Whether the server has opened it, and not somebody who asks this process.
+    # Whether the server has opened it, and not a client of this process.
     def server?
       true
     end
@@ -121,7 +121,7 @@ module PassengerLoader
       @body = nil
     end
 
-    # Ends the response and says whether the connection has to be polled on: to
+    # Ends the response and returns whether the connection has to be polled on: to
     # close it while the other side is still sending would make it lose the
     # response.
     def linger

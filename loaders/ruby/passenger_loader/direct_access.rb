@@ -38,7 +38,7 @@ module PassengerLoader
       socket&.close
     end
 
-    # How many seconds there are until the next deadline; nil: there is none.
+    # How many seconds there are until the next deadline; nil means that there is none.
     def patience
       return if @connections.empty?
 

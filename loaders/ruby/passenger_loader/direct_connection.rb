@@ -4,19 +4,19 @@ require_relative "connection"
 require_relative "direct_head"
 
 module PassengerLoader
-  # A connection that brings one request by HTTP, of somebody who knows the
+  # A connection that brings one request by HTTP, of a client that knows the
   # connect password. The application runs when all of the request has arrived,
   # so that a slow client does not hold it up.
   class DirectConnection < Connection
     MAX_HEAD = 128 * 1024
 
     # How long the client may take for the head and for the body each, until it
-    # goes on reading, and until it closes after the response.
+    # reads again, and until it closes after the response.
     ARRIVAL_SECONDS = 60
     STALL_SECONDS = 10
     LINGER_SECONDS = 5
 
-    # When to give it up; nil: while the application runs.
+    # When to give it up; nil while the application runs.
     attr_reader :deadline
 
     def initialize(socket, password, server_port, peer)

@@ -7,7 +7,7 @@ require_relative "response"
 require_relative "stream"
 
 module PassengerLoader
-  # One request: runs the application for it and has its answer sent.
+  # One request: runs the application for it and has its response sent.
   class Exchange
     FAILURES = [StandardError, ScriptError, SystemStackError].freeze
 
@@ -23,7 +23,7 @@ module PassengerLoader
       @hijacked = false
     end
 
-    # Answers the request and returns what becomes of the connection: :keep,
+    # Responds to the request and returns what becomes of the connection: :keep,
     # :close, or :hijacked.
     def run
       env = @environment.build(@request, self)
@@ -98,7 +98,7 @@ module PassengerLoader
       body.call(Stream.new(@connection, @request.body, chunked: chunked))
     end
 
-    # An answer that has begun is broken off, which tells the other side that it
+    # A response that has begun is broken off, which tells the other side that it
     # is incomplete.
     def report(error)
       @response.abandon

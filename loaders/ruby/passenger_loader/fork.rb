@@ -11,10 +11,10 @@ module PassengerLoader
       @tell_of_exits = tell_of_exits
     end
 
-    # Forks, and answers the command.
+    # Forks, and replies to the command.
     def run(command)
       Database.disconnect
-      # The child waits at the gate until the answer has been written: its own
+      # The child waits at the gate until the reply has been written: its own
       # words come after that on the same connection.
       gate, key = IO.pipe
       pid = Process.fork do
@@ -24,9 +24,9 @@ module PassengerLoader
 
       lead_own_group(pid)
       reap(pid)
-      answer(command, "OK\n#{pid}\n")
+      reply(command, "OK\n#{pid}\n")
     rescue StandardError, NoMemoryError, NotImplementedError => e
-      answer(command, "Error\n!> \nThe preloader cannot fork: #{e.message}\n")
+      reply(command, "Error\n!> \nThe preloader cannot fork: #{e.message}\n")
     ensure
       [gate, key].each { |io| io&.close }
     end
@@ -40,7 +40,7 @@ module PassengerLoader
       # It is dead already.
     end
 
-    def answer(command, text)
+    def reply(command, text)
       command.socket.write(text)
     rescue SystemCallError
       # The spawner is gone; the worker finds that out too.

@@ -50,7 +50,7 @@ module PassengerLoader
       write("#{MARKER}I have control 1.0\n")
       greeting, *lines = read_request.split("\n")
       unless greeting == GREETING
-        raise Error, "the spawner answered #{greeting.inspect} instead of #{GREETING.inspect}"
+        raise Error, "the spawner sent #{greeting.inspect} instead of #{GREETING.inspect}"
       end
 
       Handshake.hide_stdin

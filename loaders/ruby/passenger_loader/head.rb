@@ -41,7 +41,7 @@ module PassengerLoader
 
     attr_reader :status, :hijack, :content_length
 
-    # for_server says whether the headers that are for the server only are sent.
+    # for_server tells whether the headers that are for the server only are sent.
     def initialize(status, headers, for_server)
       @status = Integer(status)
       unless (200..999).cover?(@status) || upgrade?

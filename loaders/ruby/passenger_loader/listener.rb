@@ -16,7 +16,7 @@ module PassengerLoader
         options["socket_dir"] ? unix(options) : tcp
       end
 
-      # Listens by a short name that nobody else has taken.
+      # Listens by a short name that is free.
       def unix(options)
         path_max = Integer(options.fetch("UNIX_PATH_MAX", 104))
         directory = options.fetch("socket_dir") { raise ArgumentError, "the spawner names no socket_dir to listen in" }
@@ -79,7 +79,7 @@ module PassengerLoader
       @server.close
       File.unlink(@path) if @path && Process.pid == @owner
     rescue Errno::ENOENT
-      # Somebody has removed it already.
+      # It was removed already.
     end
   end
 end

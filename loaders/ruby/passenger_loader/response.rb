@@ -31,7 +31,7 @@ module PassengerLoader
       @is_head || head.bodyless?
     end
 
-    # Sends a common response, and says whether it is one.
+    # Sends a common response, and returns whether it is one.
     def transmit_common(status, headers, body)
       return false if @is_head
 

@@ -6,7 +6,7 @@ require_relative "session_connection"
 module PassengerLoader
   # Serves until the spawner closes its end of stdin.
   #
-  # The handler is called with a connection and a request, answers it, and
+  # The handler is called with a connection and a request, responds, and
   # returns what becomes of the connection: :keep, :close, or :hijacked if it
   # belongs to the application now. While it runs nothing else is done: the
   # process serves one request at a time. Between requests all connections are
@@ -78,7 +78,7 @@ module PassengerLoader
 
     def serve(connection, request)
       while request
-        return unless settle(connection, answer(connection, request))
+        return unless settle(connection, respond(connection, request))
 
         request = connection.next_request
       end
@@ -96,7 +96,7 @@ module PassengerLoader
       drop(connection)
     end
 
-    def answer(connection, request)
+    def respond(connection, request)
       method = request.control
       return @handler.call(connection, request) unless method
 

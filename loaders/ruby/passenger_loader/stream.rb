@@ -47,7 +47,7 @@ module PassengerLoader
       begin
         @connection.send("0\r\n\r\n") if @chunked
       rescue ClientGone
-        # There is nobody to tell.
+        # The end cannot be sent.
       ensure
         @connection.close
       end

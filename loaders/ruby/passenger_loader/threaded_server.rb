@@ -3,24 +3,24 @@
 require_relative "server"
 
 module PassengerLoader
-  # A server whose requests are answered on threads. All connections between
+  # A server whose requests are served on threads. All connections between
   # requests stay with the thread that waits for them.
   class ThreadedServer < Server
     def initialize(listener, direct, password, threads, &handler)
       super
       @requests = Queue.new
-      @answered = Queue.new
+      @served = Queue.new
       @wakened, @waker = IO.pipe
       @sources << @wakened
       @threads = Array.new(threads) { |number| start_thread(number + 1) }
     end
 
-    # The requests that have arrived are answered before it returns.
+    # The requests that have arrived are served before it returns.
     def run
       super
       @requests.close
       @threads.each(&:join)
-      settle_answered
+      settle_served
     end
 
     private
@@ -40,7 +40,7 @@ module PassengerLoader
 
     def work
       while (connection, request = @requests.pop)
-        @answered << [connection, answer(connection, request)]
+        @served << [connection, respond(connection, request)]
         @waker.write_nonblock(".", exception: false)
       end
     end
@@ -49,18 +49,18 @@ module PassengerLoader
       return super unless source.equal?(@wakened)
 
       @wakened.read_nonblock(4096, exception: false)
-      settle_answered
+      settle_served
     end
 
-    # Takes the connection out of what is waited for, until the answer is sent.
+    # Takes the connection out of what is waited for, until the response is sent.
     def serve(connection, request)
       forget(connection)
       @requests << [connection, request]
     end
 
-    def settle_answered
-      until @answered.empty?
-        connection, fate = @answered.pop
+    def settle_served
+      until @served.empty?
+        connection, fate = @served.pop
         watch(connection)
         guard(connection) do
           request = connection.next_request if settle(connection, fate)

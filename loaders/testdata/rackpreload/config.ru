@@ -38,7 +38,7 @@ end
 
 Thread.new { sleep }
 
-# The routes: what they answer is JSON.
+# The routes: they respond with JSON.
 module Routes
   module_function
 

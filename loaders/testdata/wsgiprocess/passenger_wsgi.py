@@ -108,7 +108,7 @@ def wait(env):
 
 
 def meet(env):
-    """Answers four at once."""
+    """Responds to four at once."""
     barrier.wait()
     return "met"
 

@@ -8,7 +8,7 @@ const bodies = new Map([
   ['/1m', Buffer.alloc(1 << 20, 'x')],
 ]);
 
-function answer(res, status, body) {
+function respond(res, status, body) {
   res.writeHead(status, { 'Content-Type': 'text/plain', 'Content-Length': body.length });
   res.end(body);
 }
@@ -17,9 +17,9 @@ http.createServer((req, res) => {
   if (req.method === 'POST' && req.url === '/upload') {
     let length = 0;
     req.on('data', (chunk) => { length += chunk.length; });
-    req.on('end', () => answer(res, 200, Buffer.from(`${length}\n`)));
+    req.on('end', () => respond(res, 200, Buffer.from(`${length}\n`)));
     return;
   }
   const body = bodies.get(req.url);
-  answer(res, body ? 200 : 404, body || Buffer.from('not found\n'));
+  respond(res, body ? 200 : 404, body || Buffer.from('not found\n'));
 }).listen(process.env.PORT || 3000, '127.0.0.1'); // a port, or the path of a socket

@@ -32,7 +32,7 @@ type Received struct {
 	Header               http.Header
 }
 
-// Sum is what the application answers for a body.
+// Sum is the application's response to a body.
 func Sum(length int64, sum []byte) string { return fmt.Sprintf("%d bytes, %x", length, sum) }
 
 // New returns the application.
@@ -120,7 +120,7 @@ func (g *gates) release(_ http.ResponseWriter, r *http.Request) {
 func echo(w http.ResponseWriter, r *http.Request) {
 	conn, err := websocket.Accept(w, r, nil)
 	if err != nil {
-		return // Accept has answered
+		return // Accept has responded
 	}
 
 	defer func() { _ = conn.CloseNow() }()

@@ -28,7 +28,7 @@ type Case struct {
 	Name string
 	// Play returns why the case does not work.
 	Play func(ctx context.Context, s *Site) error
-	// HTTP1 says that HTTP/2 does not have it in this form.
+	// HTTP1 reports whether HTTP/2 does not have it in this form.
 	HTTP1 bool
 }
 

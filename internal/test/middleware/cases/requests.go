@@ -69,7 +69,7 @@ func TooLong(ctx context.Context, s *Site, size int, chunked bool) error {
 	body := unsized(bytes.NewReader(make([]byte, size)), chunked)
 	_, _, err := s.roundTrip(ctx, http.MethodPost, app.Body, body)
 	if err == nil || !strings.Contains(err.Error(), "status 413") {
-		return fmt.Errorf("a body of %d bytes is not answered with 413: %w", size, err)
+		return fmt.Errorf("a body of %d bytes does not get 413: %w", size, err)
 	}
 
 	return nil

@@ -87,7 +87,7 @@ func webSocket(ctx context.Context, s *Site) error {
 		})
 	if err != nil {
 		if resp != nil {
-			return fmt.Errorf("the upgrade is answered with %d", resp.StatusCode)
+			return fmt.Errorf("the response to the upgrade is %d", resp.StatusCode)
 		}
 
 		return err

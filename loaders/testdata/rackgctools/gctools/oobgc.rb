@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# Stands in for the gem gctools, which expects a collection when it is told so.
+# Stands in for the gem gctools, which expects a collection when it is asked to.
 module GC
   module OOB
     class << self

@@ -1,4 +1,4 @@
-# Counts how often the body of each answer was closed: /counts has the numbers, by
+# Counts how often the body of each response was closed: /counts has the numbers, by
 # the query of the request.
 
 COUNTS = Hash.new(0)
@@ -19,7 +19,7 @@ class Body
   end
 end
 
-def answer(env)
+def respond(env)
   name = env['QUERY_STRING']
   pieces = ->(give) { 3.times { give.call('x' * 1000) } }
   headers = { 'Content-Type' => 'text/plain' }
@@ -46,4 +46,4 @@ def answer(env)
   end
 end
 
-run ->(env) { answer(env) }
+run ->(env) { respond(env) }

@@ -17,12 +17,12 @@ func main() {
 	if _, err := os.Stat("broken"); err == nil {
 		log.Fatal("broken on purpose")
 	}
-	if err := goapp.Serve(http.HandlerFunc(answer)); err != nil {
+	if err := goapp.Serve(http.HandlerFunc(respond)); err != nil {
 		log.Fatal(err)
 	}
 }
 
-func answer(w http.ResponseWriter, r *http.Request) {
+func respond(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/slow" {
 		ms, err := strconv.Atoi(r.FormValue("ms"))
 		if err != nil {

@@ -1,6 +1,6 @@
 'use strict';
 
-// Answers with the process's id and what was asked for; /slow?ms=N takes N ms.
+// Responds with the process's id and what was asked for; /slow?ms=N takes N ms.
 
 const fs = require('fs');
 const http = require('http');
@@ -12,13 +12,13 @@ if (fs.existsSync('broken')) {
 http.createServer((req, res) => {
   const url = new URL(req.url, 'http://localhost');
   const body = `${process.pid} ${url.pathname}`;
-  const answer = () => {
+  const respond = () => {
     res.writeHead(200, { 'Content-Type': 'text/plain', 'Content-Length': body.length });
     res.end(body);
   };
   if (url.pathname === '/slow') {
-    setTimeout(answer, Number(url.searchParams.get('ms')));
+    setTimeout(respond, Number(url.searchParams.get('ms')));
   } else {
-    answer();
+    respond();
   }
 }).listen(3000);

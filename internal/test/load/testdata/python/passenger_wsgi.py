@@ -1,4 +1,4 @@
-"""Answers with the process's id and what was asked for; /slow?ms=N takes N ms."""
+"""Responds with the process's id and what was asked for; /slow?ms=N takes N ms."""
 
 import os
 import time

@@ -1,6 +1,6 @@
 # frozen_string_literal: true
 
-# Answers with the process's id and what was asked for; /slow?ms=N takes N ms.
+# Responds with the process's id and what was asked for; /slow?ms=N takes N ms.
 
 raise "broken on purpose" if File.exist?("broken")
 

@@ -25,11 +25,11 @@ const (
 	manyFollowUps = 20
 )
 
-// answerRow is what the application says, and what the client has to get.
-type answerRow struct {
+// responseRow is what the application says, and what the client has to get.
+type responseRow struct {
 	// name ends with the codes of docs/faults.md that the row shows, in parentheses.
 	name string
-	// request is the client's; empty: a GET.
+	// request is the client's; empty means a GET.
 	request string
 	script  func() *script
 	want    reply
@@ -37,32 +37,32 @@ type answerRow struct {
 
 // reply is what the client has to get.
 type reply struct {
-	// status of the response; 0: it gets none.
+	// status of the response; zero means that it gets none.
 	status int
-	// cut: the response does not come to its end, or is 502. visible: its head
-	// comes even so.
+	// cut reports whether the response does not come to its end, or is 502, visible whether
+	// its head comes even so.
 	cut, visible bool
-	// leaves: the client does not wait for it, or for its end.
+	// leaves reports whether the client does not wait for it, or for its end.
 	leaves bool
 	// interim is how many responses 1xx come first, of which continues are 100.
 	interim, continues int
-	// optional: these need not come.
+	// optional reports whether these need not come.
 	optional bool
 	// rest of the request is sent when 100 comes.
 	rest string
-	// half: the request does not come to its end.
+	// half reports whether the request does not come to its end.
 	half bool
 	body string
 	// header is what the client sees of these headers, those that come more
-	// than once with a comma; empty: nothing.
+	// than once with a comma; empty means nothing.
 	header map[string]string
 	// framing is how the end of the body shows: "length", "chunked", "close",
 	// or empty for any.
 	framing string
-	// kept: the application's connection serves another request. dropped: it
-	// is closed, and serves none.
+	// kept reports whether the application's connection serves another request, dropped
+	// whether it is closed, and serves none.
 	kept, dropped bool
-	// tries is how often the application sees the request; 0: once.
+	// tries is how often the application sees the request; zero means once.
 	tries int
 }
 
@@ -98,30 +98,30 @@ func (r reply) with(pairs ...string) reply {
 }
 
 // says makes scripts.
-func says(then ending, answer ...string) func() *script {
-	return func() *script { return newScript(then, answer...) }
+func says(then ending, response ...string) func() *script {
+	return func() *script { return newScript(then, response...) }
 }
 
 // saysAfter says it after reading as much of the request as this.
-func saysAfter(reads reading, then ending, answer ...string) func() *script {
+func saysAfter(reads reading, then ending, response ...string) func() *script {
 	return func() *script {
-		sc := newScript(then, answer...)
+		sc := newScript(then, response...)
 		sc.reads = reads
 		return sc
 	}
 }
 
 // saysLate says something else when the response is through.
-func saysLate(late string, then ending, answer ...string) func() *script {
+func saysLate(late string, then ending, response ...string) func() *script {
 	return func() *script {
-		sc := newScript(then, answer...)
+		sc := newScript(then, response...)
 		sc.late = late
 		return sc
 	}
 }
 
 // play sends the row's request and says what is not as it should be.
-func (row *answerRow) play(s *server, after int) error {
+func (row *responseRow) play(s *server, after int) error {
 	if err := s.retire(); err != nil {
 		return fmt.Errorf("before: %w", err)
 	}
@@ -155,7 +155,7 @@ func (row *answerRow) play(s *server, after int) error {
 
 // ask sends the row's request and returns the responses to it. If the connection
 // stays open a good request follows on it.
-func (row *answerRow) ask(s *server, sc *script) ([]answer, error) {
+func (row *responseRow) ask(s *server, sc *script) ([]response, error) {
 	c, err := s.dial()
 	if err != nil {
 		return nil, err
@@ -186,9 +186,9 @@ func (row *answerRow) ask(s *server, sc *script) ([]answer, error) {
 
 	method, _, _ := strings.Cut(raw, " ")
 
-	var got []answer
+	var got []response
 	for {
-		a := readAnswer(br, method)
+		a := readResponse(br, method)
 		if a.nothing {
 			return got, nil
 		}
@@ -203,7 +203,7 @@ func (row *answerRow) ask(s *server, sc *script) ([]answer, error) {
 		if a.rest != "" || !a.whole || a.last {
 			rest, _ := io.ReadAll(br)
 			if len(rest) > 0 {
-				return got, fmt.Errorf("behind the answer comes %.80q", rest)
+				return got, fmt.Errorf("behind the response comes %.80q", rest)
 			}
 
 			return got, nil
@@ -221,8 +221,8 @@ func (row *answerRow) ask(s *server, sc *script) ([]answer, error) {
 }
 
 // leave closes the client's connection when the application has the request,
-// and has begun to answer if it does.
-func (row *answerRow) leave(s *server, sc *script, c net.Conn, br *bufio.Reader) error {
+// and has begun to respond if it does.
+func (row *responseRow) leave(s *server, sc *script, c net.Conn, br *bufio.Reader) error {
 	if sc.then == repeats {
 		if _, err := io.CopyN(io.Discard, br, 1<<20); err != nil {
 			return err
@@ -234,7 +234,7 @@ func (row *answerRow) leave(s *server, sc *script, c net.Conn, br *bufio.Reader)
 	return c.Close()
 }
 
-func (r *reply) check(got []answer) error {
+func (r *reply) check(got []response) error {
 	interim, continues := 0, 0
 	for ; len(got) > 0 && got[0].isInterim(); got = got[1:] {
 		interim++
@@ -248,11 +248,11 @@ func (r *reply) check(got []answer) error {
 	case r.leaves:
 		return nil
 	case !asExpected:
-		return fmt.Errorf("%d interim answers, %d of them 100", interim, continues)
+		return fmt.Errorf("%d interim responses, %d of them 100", interim, continues)
 	case len(got) == 0 && (r.cut && !r.visible || r.status == 0):
 		return nil
 	case len(got) != 1 || got[0].rest != "":
-		return errors.New("not one answer")
+		return errors.New("not one response")
 	case got[0].whole && r.cut && got[0].status == http.StatusBadGateway:
 		return nil
 	case got[0].whole == r.cut:
@@ -268,7 +268,7 @@ func (r *reply) check(got []answer) error {
 	return r.checkContent(&got[0])
 }
 
-func (r *reply) checkContent(a *answer) error {
+func (r *reply) checkContent(a *response) error {
 	var errs []error
 	if a.body != r.body {
 		errs = append(errs, fmt.Errorf("the body is not %.100q", r.body))
@@ -319,10 +319,10 @@ func (r *reply) checkSeen(requests []*seen) error {
 
 // Faults: C1, C2, C3, C4, C5, C6, C7, C8, C9, C10, C11, C12, C13, C14, C15, C17, C18, C19, C21, C22, D17, R-40, R-41,
 //
-func TestAnswers(t *testing.T) {
+func TestResponses(t *testing.T) {
 	after := longtests.Rounds(t, followUps, manyFollowUps)
 	inVariants(t, func(t *testing.T, s *server, v *variant) {
-		for _, row := range answerRows() {
+		for _, row := range responseRows() {
 			if v.concerns(row.request, row.want.half) {
 				t.Run(row.name, func(t *testing.T) { judge(t, v, row.name, row.play(s, after)) })
 			}
@@ -330,8 +330,8 @@ func TestAnswers(t *testing.T) {
 	})
 }
 
-// answerRows are all of them.
-var answerRows = sync.OnceValue(func() []answerRow {
-	return slices.Concat(cutRows(), answerLengthRows(), answerChunkRows(), statusRows(), headRows(), headSizeRows(),
-		extraRows(), interimRows(), bodilessRows(), answerHeaderRows(), deliveryRows(), leavingRows())
+// responseRows are all of them.
+var responseRows = sync.OnceValue(func() []responseRow {
+	return slices.Concat(cutRows(), responseLengthRows(), responseChunkRows(), statusRows(), headRows(), headSizeRows(),
+		extraRows(), interimRows(), bodilessRows(), responseHeaderRows(), deliveryRows(), leavingRows())
 })

@@ -18,8 +18,8 @@ const (
 // The times that a client may take to send its body and to read the response, for
 // which the server may wait for the rest of the body first.
 const (
-	bodyTimeout   = 30 * time.Second
-	answerTimeout = bodyTimeout + 30*time.Second
+	bodyTimeout     = 30 * time.Second
+	responseTimeout = bodyTimeout + 30*time.Second
 )
 
 // limitTime ends reading even where no handler reads the body, which the
@@ -32,12 +32,12 @@ func (c *call) limitTime() {
 }
 
 func (c *call) write(status int, contentType string, body []byte) {
-	writeAnswer(c.w, status, contentType, body)
+	writeResponse(c.w, status, contentType, body)
 }
 
-func writeAnswer(w http.ResponseWriter, status int, contentType string, body []byte) {
+func writeResponse(w http.ResponseWriter, status int, contentType string, body []byte) {
 	// without it, the server's own counts
-	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(answerTimeout))
+	_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(responseTimeout))
 	h := w.Header()
 	h.Set("Content-Type", contentType)
 	h.Set("Content-Length", strconv.Itoa(len(body)))
@@ -55,7 +55,7 @@ func (c *call) json(status int, value any) {
 	e.SetEscapeHTML(false)
 	if err := e.Encode(value); err != nil {
 		c.cfg.Logger.Error(err, "a response of the admin API is no JSON", "path", c.r.URL.Path)
-		c.fail(http.StatusInternalServerError, "", "the answer cannot be written as JSON")
+		c.fail(http.StatusInternalServerError, "", "the response cannot be written as JSON")
 		return
 	}
 

@@ -2,16 +2,16 @@ package hostile_test
 
 import "strings"
 
-// answerLengthRows are about where a response ends.
-func answerLengthRows() []answerRow {
-	length := func(name, lines string) answerRow {
-		return answerRow{name + " (C5)", "", says(keeps, ok+lines+"\r\n\r\n12"), badGateway()}
+// responseLengthRows are about where a response ends.
+func responseLengthRows() []responseRow {
+	length := func(name, lines string) responseRow {
+		return responseRow{name + " (C5)", "", says(keeps, ok+lines+"\r\n\r\n12"), badGateway()}
 	}
-	coding := func(name, lines string) answerRow {
-		return answerRow{name + " (C5)", "", says(keeps, ok+lines+"\r\n\r\n2\r\nab\r\n0\r\n\r\n"), badGateway()}
+	coding := func(name, lines string) responseRow {
+		return responseRow{name + " (C5)", "", says(keeps, ok+lines+"\r\n\r\n2\r\nab\r\n0\r\n\r\n"), badGateway()}
 	}
 
-	return []answerRow{
+	return []responseRow{
 		{
 			"length, then coding (C4)", "", says(keeps, ok+"Content-Length: 5\r\n"+chunked+"\r\n\r\n0\r\n\r\n"),
 			badGateway(),
@@ -112,16 +112,16 @@ func answerLengthRows() []answerRow {
 	}
 }
 
-// answerChunkRows are about chunks.
-func answerChunkRows() []answerRow {
-	bad := func(name, body string) answerRow {
-		return answerRow{name + " (C3)", "", says(keeps, okChunked+body), broken()}
+// responseChunkRows are about chunks.
+func responseChunkRows() []responseRow {
+	bad := func(name, body string) responseRow {
+		return responseRow{name + " (C3)", "", says(keeps, okChunked+body), broken()}
 	}
-	good := func(name, body, want string) answerRow {
-		return answerRow{name + " (C3)", "", says(keeps, okChunked+body), whole(want).keeping()}
+	good := func(name, body, want string) responseRow {
+		return responseRow{name + " (C3)", "", says(keeps, okChunked+body), whole(want).keeping()}
 	}
 
-	return []answerRow{
+	return []responseRow{
 		good("chunks", "2\r\nab\r\nA\r\n0123456789\r\n0\r\n\r\n", "ab0123456789"),
 		good("no chunk but the last", "0\r\n\r\n", ""),
 		good("zeros in front", "0002\r\nab\r\n00\r\n\r\n", "ab"),
