@@ -194,9 +194,11 @@ func (g *guard) start() error {
 	_ = ours.SetWriteDeadline(time.Now().Add(g.timeout))
 	for mark, pid := range g.list {
 		if _, err := ours.WriteString(line("+", mark, pid)); err != nil {
-			_ = cmd.Process.Kill() // as in tell
+			// As in tell.
+			_ = cmd.Process.Kill()
 			_ = ours.Close()
 			_ = cmd.Wait()
+
 			return err
 		}
 	}

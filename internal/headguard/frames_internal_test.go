@@ -12,8 +12,10 @@ import (
 
 // testFrame is a frame of HTTP/2 with that many bytes of payload.
 func testFrame(kind, flags byte, payload int) []byte {
-	head := []byte{byte(payload >> 16), byte(payload >> 8), byte(payload), kind, flags, 0, 0, 0, 1}
-	return append(head, make([]byte, payload)...)
+	frame := make([]byte, frameHead+payload)
+	copy(frame, []byte{byte(payload >> 16), byte(payload >> 8), byte(payload), kind, flags, 0, 0, 0, 1})
+
+	return frame
 }
 
 const pingFrame = 6

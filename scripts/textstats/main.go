@@ -56,12 +56,15 @@ func main() {
 	total.print()
 }
 
+// skipped are directories whose files others have written, or that are only read by tests.
+var skipped = map[string]bool{"testdata": true, "node_modules": true}
+
 func walk(root string, tests, list bool, total *stats) error {
 	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "testdata"):
+		case d.IsDir() && path != root && (strings.HasPrefix(d.Name(), ".") || skipped[d.Name()]):
 			return filepath.SkipDir
 		case !d.IsDir() && strings.HasSuffix(path, ".md") && !tests:
 			return total.addDocument(path, list)

@@ -132,6 +132,8 @@ func TestFramesOfHTTP2AreSmall(t *testing.T) {
 		"a length of 1 MiB": {1 << 20, h2.ErrCodeFrameSize},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+
 			conn := s.dial(t, h2.ClientPreface+http2Frames(func(f *h2.Framer) error { return f.WriteSettings() }))
 
 			// Of an unknown type, which a server ignores. The response to PING says that it has read it.
