@@ -74,16 +74,18 @@ func (c *client) closeIfAmbiguous() {
 }
 
 // writeInterim writes an interim response: early hints, mostly. That the client may send its body is for the server in
-// front to say, which has done so.
+// front to say, which has done so. Much middleware takes the first status that it sees for that of the response, so it
+// sees none of these; where the server's own writer cannot be found, they are left out, as RFC 9110 section 15.2 allows.
 func (c *client) writeInterim(r *response) {
-	if r.status == http.StatusContinue || c.req.isBefore11() {
+	w := serverOf(c.w)
+	if w == nil || r.status == http.StatusContinue || c.req.isBefore11() {
 		return
 	}
 
-	out := c.header()
+	out := w.Header()
 	before := out.Clone()
 	r.copyHeader(out)
-	c.w.WriteHeader(r.status)
+	w.WriteHeader(r.status)
 	clear(out)
 	maps.Copy(out, before)
 }
@@ -118,6 +120,29 @@ func writesAtOnce(w http.ResponseWriter) bool {
 	}
 
 	return false
+}
+
+// serverOf returns the server's own writer below those of middleware; nil means that it cannot be found.
+func serverOf(w http.ResponseWriter) http.ResponseWriter {
+	for w != nil {
+		switch reflect.TypeOf(w).String() {
+		case "*http.http2responseWriter", "*http2.responseWriter", "*http3.responseWriter":
+			return w
+		}
+
+		if writesAtOnce(w) {
+			return w
+		}
+
+		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return nil
+		}
+
+		w = wrapper.Unwrap()
+	}
+
+	return nil
 }
 
 // write writes a piece of the body. A client that does not take it in time is as good as gone.
