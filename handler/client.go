@@ -22,7 +22,7 @@ import (
 type client struct {
 	w   http.ResponseWriter
 	req *request
-	rc  *http.ResponseController // made by control
+	rc  controller // made by control
 
 	// account is what the bodies of the exchange take of the buffer budget.
 	account account
@@ -44,9 +44,9 @@ type client struct {
 	disconnected atomic.Bool
 }
 
-func (c *client) control() *http.ResponseController {
-	if c.rc == nil {
-		c.rc = http.NewResponseController(c.w)
+func (c *client) control() controller {
+	if c.rc.ResponseController == nil {
+		c.rc = newController(c.w)
 	}
 
 	return c.rc
@@ -345,7 +345,7 @@ func (c *client) reserve(part int, n int64) error {
 // interrupt makes reading or writing fail. It is for another goroutine, while the exchange waits for its client.
 func (c *client) interrupt(writing bool) {
 	// This runs in another goroutine, and control makes its controller without a lock.
-	rc := http.NewResponseController(c.w)
+	rc := newController(c.w)
 	if writing {
 		_ = rc.SetWriteDeadline(past)
 	} else {
