@@ -51,35 +51,51 @@ type pacedBody struct {
 	pace   *pace.Pace // nil means that the client has none to keep
 	began  time.Time
 	read   int64
+	// limited reports whether the client has a rate to keep; otherwise, there is only the deadline of the request's
+	// context, which is zero if there is none.
+	limited  bool
+	deadline time.Time
 }
 
 // readPaced returns the reader of a body; release ends its use.
 func (c *client) readPaced(body io.Reader) *pacedBody {
-	c.reader = pacedBody{
-		client: c,
-		body:   body,
-		began:  time.Now(),
-		pace:   c.readingPace(),
+	deadline, bounded := c.req.ctx.Deadline()
+	b := &c.reader
+	*b = pacedBody{
+		client:   c,
+		body:     body,
+		began:    time.Now(),
+		limited:  c.limitsReading(),
+		deadline: deadline,
 	}
 
-	return &c.reader
+	if b.limited || bounded {
+		b.pace = pace.Reading(c.control())
+	}
+
+	return b
 }
 
 // readingPace is the pace for a client that sends; nil means that it has none to keep.
 func (c *client) readingPace() *pace.Pace {
-	if s := c.req.server(); !c.req.h.cfg.limitsClients() || s != nil && s.ReadTimeout > 0 {
+	if !c.limitsReading() {
 		return nil
 	}
 
 	return pace.Reading(c.control())
 }
 
+// limitsReading reports whether the handler, and not the server, bounds how long a client sends.
+func (c *client) limitsReading() bool {
+	s := c.req.server()
+	return c.req.h.cfg.limitsClients() && (s == nil || s.ReadTimeout <= 0)
+}
+
 // Read returns io.EOF at the end of the body. A connection that breaks is another error.
 func (b *pacedBody) Read(p []byte) (n int, err error) {
 	c := b.client
 	if b.pace != nil {
-		now, cfg := time.Now(), &c.req.h.cfg
-		b.pace.Begin(now.Add(cfg.stepTime(b.began.Add(cfg.clientTime(b.read)).Sub(now))))
+		b.pace.Begin(b.nextDeadline())
 	}
 
 	c.account.wait(false)
@@ -99,6 +115,22 @@ func (b *pacedBody) Read(p []byte) (n int, err error) {
 	}
 
 	return n, err
+}
+
+// nextDeadline is until when the next read may take.
+func (b *pacedBody) nextDeadline() time.Time {
+	if !b.limited {
+		return b.deadline
+	}
+
+	now, cfg := time.Now(), &b.client.req.h.cfg
+
+	until := now.Add(cfg.stepTime(b.began.Add(cfg.clientTime(b.read)).Sub(now)))
+	if !b.deadline.IsZero() && b.deadline.Before(until) {
+		return b.deadline
+	}
+
+	return until
 }
 
 // release lets net/http wait for the client without our deadline again.
