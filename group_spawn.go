@@ -274,6 +274,14 @@ func (a *spawnAttempt) spawn(ctx context.Context) (spawner.Process, error) {
 		return nil, err
 	}
 
+	if err := checkProcess(proc); err != nil {
+		if proc != nil {
+			proc.Stop(p.killCtx)
+		}
+
+		return nil, err
+	}
+
 	// Any Spawner may have made the process: one that does not pass the checks gets no request.
 	confirm := spawner.Config{Logger: p.cfg.Logger, Version: Version}
 

@@ -139,6 +139,10 @@ func (s *Session) Connect(ctx context.Context) (net.Conn, error) {
 	// Without the lock, since dialing blocks.
 	s.connected, s.reused = true, false
 	conn, err := s.socket.spec.Dial(ctx)
+	if conn == nil && err == nil {
+		err = brokenPromise("Dial returned neither a connection nor an error")
+	}
+
 	if err != nil {
 		if ctxErr := endOf(ctx, err); ctxErr != nil {
 			return nil, ctxErr
