@@ -237,6 +237,10 @@ func (s *Session) MarkLong() {
 //
 // stop unregisters f. It returns false if f has been called, or will be.
 func (s *Session) OnDetach(f func()) (stop func() bool) {
+	if f == nil {
+		panic("passenger: OnDetach with a nil function")
+	}
+
 	pr := s.process
 	p := pr.group.pool
 	p.update(func(fx *effects) {
