@@ -13,6 +13,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/fcgiproto"
 )
 
@@ -243,8 +244,11 @@ func (x *exchange) endUpload() (complete bool) {
 
 	x.client.unread = true
 	if !u.hasEnded() {
-		// Where there are no deadlines, the client's next bytes end the read.
-		_ = x.client.control().SetReadDeadline(past)
+		// Where there are no deadlines, the client's next bytes end the read, for which the process must not wait.
+		if err := x.client.control().SetReadDeadline(past); err != nil {
+			x.upstream.session.Close(passenger.Discard)
+		}
+
 		<-u.done
 		if errors.Is(u.clientErr, os.ErrDeadlineExceeded) {
 			// The deadline was ours, and says nothing of the client.
