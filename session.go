@@ -39,8 +39,8 @@ type Session struct {
 	// connected means that Connect was called before.
 	connected bool
 	reused    bool
-	// responded means that Report was called with nil.
-	responded bool
+	// responded means that Report was called with nil. Close reads it in any goroutine.
+	responded atomic.Bool
 	// long means that MarkLong was called. Pool.mu guards it.
 	long bool
 	// over is that of Abandon, or nil.
@@ -212,7 +212,7 @@ func isExhaustion(err error) bool {
 // Do not report a request if neither is known, as when the client left before the response.
 func (s *Session) Report(err error) {
 	if err == nil {
-		s.responded = true
+		s.responded.Store(true)
 		return
 	}
 
@@ -297,13 +297,13 @@ func (s *Session) Close(mode CloseMode) {
 			}
 		}
 
-		if s.responded {
+		if s.responded.Load() {
 			s.process.unanswered = 0
 		}
 
 		s.process.endSession(fx, s.socket)
 		if s.over != nil {
-			fx.after(func() { s.over(!s.responded) })
+			fx.after(func() { s.over(!s.responded.Load()) })
 		}
 	})
 }
