@@ -85,6 +85,9 @@ func (c *client) writeInterim(r *response) {
 	out := w.Header()
 	before := out.Clone()
 	r.copyHeader(out)
+	// An interim response has no length. With HTTP/2, net/http copies a header that has one; any other it may still be
+	// reading in another goroutine when the client has reset the stream.
+	out["Content-Length"] = nil
 	w.WriteHeader(r.status)
 	clear(out)
 	maps.Copy(out, before)

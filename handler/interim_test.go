@@ -1,6 +1,7 @@
 package handler_test
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"net"
@@ -8,10 +9,14 @@ import (
 	"net/http/httptest"
 	"net/http/httptrace"
 	"net/textproto"
+	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"github.com/gopassenger/passenger/handler"
 )
@@ -35,20 +40,22 @@ type onceUnwrapping struct{ onceWriter }
 func (w *onceUnwrapping) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // hinting sends an early hint, and then a page that is not found.
-func hinting(_ *http.Request, c net.Conn) bool {
-	_, _ = io.WriteString(c, "HTTP/1.1 103 Early Hints\r\nLink: </style.css>\r\n\r\n"+
+func hinting(_ *http.Request, c net.Conn) bool { return hint(c, "</style.css>") }
+
+func hint(c io.Writer, link string) (closing bool) {
+	_, _ = io.WriteString(c, "HTTP/1.1 103 Early Hints\r\nLink: "+link+"\r\n\r\n"+
 		"HTTP/1.1 404 Not Found\r\nContent-Length: 4\r\n\r\nnone")
 
 	return true
 }
 
 // hints are the links of the interim responses to a request.
-func (s *site) hints(http2 bool) (status int, links []string) {
+func (s *site) hints(second bool) (status int, links []string) {
 	s.Helper()
 	tr := s.transport()
 	defer tr.CloseIdleConnections()
 
-	if http2 {
+	if second {
 		tr.Protocols = new(http.Protocols)
 		tr.Protocols.SetUnencryptedHTTP2(true)
 	}
@@ -89,8 +96,8 @@ func TestMiddlewareDoesNotTakeEarlyHintsForTheResponse(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			serveBehind(t, scripted(hinting), handler.Config{}, test.around, func(s *site) {
-				for _, http2 := range []bool{false, true} {
-					status, links := s.hints(http2)
+				for _, second := range []bool{false, true} {
+					status, links := s.hints(second)
 					require.Equal(s, http.StatusNotFound, status)
 
 					want := []string(nil)
@@ -98,7 +105,7 @@ func TestMiddlewareDoesNotTakeEarlyHintsForTheResponse(t *testing.T) {
 						want = []string{"</style.css>"}
 					}
 
-					require.Equal(s, want, links, fmt.Sprint("HTTP/2: ", http2))
+					require.Equal(s, want, links, fmt.Sprint("HTTP/2: ", second))
 				}
 			})
 		})
@@ -117,5 +124,51 @@ func TestRecorderGetsTheResponseBehindEarlyHints(t *testing.T) {
 		w := httptest.NewRecorder()
 		s.handler.ServeHTTP(w, httptest.NewRequestWithContext(s.Context(), http.MethodGet, "/", http.NoBody))
 		require.Equal(s, http.StatusNotFound, w.Code)
+	})
+}
+
+// net/http writes the fields of an interim response in another goroutine, which may do so still when the client has
+// reset the stream: a change of them meanwhile would end the program.
+func TestEarlyHintsAreNoRaceWhenTheClientResetsItsStream(t *testing.T) {
+	// More than the server's buffer takes.
+	app := scripted(func(_ *http.Request, c net.Conn) bool { return hint(c, strings.Repeat("x", 16<<10)) })
+	serve(t, app, func(s *site) {
+		c := s.dial()
+		defer c.Close()
+
+		// The client takes the server's settings, and then nothing.
+		framer := http2.NewFramer(c, c)
+		_, err := io.WriteString(c, http2.ClientPreface)
+		require.NoError(s, err)
+		written := make(chan error, 1)
+		go func() { written <- framer.WriteSettings() }()
+
+		for range 3 {
+			_, err := framer.ReadFrame()
+			require.NoError(s, err)
+		}
+
+		require.NoError(s, <-written)
+
+		var head bytes.Buffer
+		encoder := hpack.NewEncoder(&head)
+		for _, f := range []hpack.HeaderField{
+			{Name: ":method", Value: "GET"},
+			{Name: ":scheme", Value: "http"},
+			{Name: ":path", Value: "/"},
+			{Name: ":authority", Value: "example.com"},
+		} {
+			require.NoError(s, encoder.WriteField(f))
+		}
+
+		require.NoError(s, framer.WriteHeaders(http2.HeadersFrameParam{
+			StreamID:      1,
+			BlockFragment: head.Bytes(),
+			EndStream:     true,
+			EndHeaders:    true,
+		}))
+		time.Sleep(time.Second) // until the server writes the hint; synctest.Wait would order the two for the race detector
+		require.NoError(s, framer.WriteRSTStream(1, http2.ErrCodeCancel))
+		synctest.Wait()
 	})
 }
