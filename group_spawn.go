@@ -276,7 +276,7 @@ func (a *spawnAttempt) spawn(ctx context.Context) (spawner.Process, error) {
 
 	if err := checkProcess(proc); err != nil {
 		if proc != nil {
-			proc.Stop(p.killCtx)
+			proc.Stop(p.killCtx) //nolint:contextcheck // the end of the spawn must not cut the Stop short
 		}
 
 		return nil, err

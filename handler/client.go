@@ -75,7 +75,7 @@ func (c *client) closeIfAmbiguous() {
 
 // writeInterim writes an interim response: early hints, mostly. That the client may send its body is for the server in
 // front to say, which has done so. Much middleware takes the first status that it sees for that of the response, so it
-// sees none of these; where the server's own writer cannot be found, they are left out, as RFC 9110 section 15.2 allows.
+// sees none of these. Where the server's own writer cannot be found, they are left out: no client relies on them.
 func (c *client) writeInterim(r *response) {
 	w := serverOf(c.w)
 	if w == nil || r.status == http.StatusContinue || c.req.isBefore11() {

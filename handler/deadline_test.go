@@ -24,6 +24,7 @@ func TestDeadlineOfTheContextEndsTheReadingOfABody(t *testing.T) {
 			next.ServeHTTP(w, r.WithContext(ctx))
 		})
 	}
+
 	whole := 0
 	for name, head := range map[string]string{
 		"small":  "Content-Length: 100\r\n\r\n",

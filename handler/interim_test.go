@@ -151,6 +151,7 @@ func TestEarlyHintsAreNoRaceWhenTheClientResetsItsStream(t *testing.T) {
 		require.NoError(s, <-written)
 
 		var head bytes.Buffer
+
 		encoder := hpack.NewEncoder(&head)
 		for _, f := range []hpack.HeaderField{
 			{Name: ":method", Value: "GET"},

@@ -171,10 +171,13 @@ func (w *failing) Write(b []byte) (int, error) {
 type asserting struct{ http.ResponseWriter }
 
 func (w asserting) Unwrap() http.ResponseWriter { return w.ResponseWriter }
-func (w asserting) Flush()                      { w.ResponseWriter.(http.Flusher).Flush() } //nolint:forcetypeassert // see above
+
+func (w asserting) Flush() {
+	w.ResponseWriter.(http.Flusher).Flush() //nolint:forcetypeassert,errcheck // see above
+}
 
 func (w asserting) Hijack() (net.Conn, *bufio.ReadWriter, error) {
-	return w.ResponseWriter.(http.Hijacker).Hijack() //nolint:forcetypeassert // see above
+	return w.ResponseWriter.(http.Hijacker).Hijack() //nolint:forcetypeassert,errcheck // see above
 }
 
 // With gin and echo in a http.TimeoutHandler, chunks ended the program, and large pages their connection.

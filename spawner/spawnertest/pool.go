@@ -73,8 +73,8 @@ func openSessions(pool *passenger.Pool) (lines []string) {
 	for _, g := range pool.Inspect().Groups {
 		for i := range g.Processes {
 			if pr := &g.Processes[i]; pr.Sessions > 0 {
-				lines = append(lines, fmt.Sprintf("%d sessions with process %d of %s were not closed at the end of the test",
-					pr.Sessions, pr.PID, g.Name))
+				const format = "%d sessions with process %d of %s were not closed at the end of the test"
+				lines = append(lines, fmt.Sprintf(format, pr.Sessions, pr.PID, g.Name))
 			}
 		}
 	}
