@@ -14,7 +14,7 @@ import (
 // fails the test. Without cfg.Spawner, its processes are those of a Factory with the zero Script.
 //
 // When the test ends, the pool is closed. The test fails if a session is not closed by then or a
-// moment later, or if processes or spawners of a Factory are left.
+// moment later, or if processes or spawners of a Factory are left when the last of its pools is closed.
 func NewPool(t testing.TB, cfg passenger.Config) *passenger.Pool {
 	t.Helper()
 	if cfg.Spawner == nil {
@@ -27,6 +27,9 @@ func NewPool(t testing.TB, cfg passenger.Config) *passenger.Pool {
 		t.Fatalf("cannot make the pool of the test: %v", err)
 	}
 
+	factory, _ := cfg.Spawner.(*Factory)
+	factory.countPool(1)
+
 	t.Cleanup(func() {
 		t.Helper()
 		reportSessions(t, pool)
@@ -34,8 +37,9 @@ func NewPool(t testing.TB, cfg passenger.Config) *passenger.Pool {
 			t.Errorf("cannot close the pool of the test: %v", err)
 		}
 
-		if f, ok := cfg.Spawner.(*Factory); ok {
-			f.reportLeft(t)
+		// Until the last pool is closed, processes may be those of another one.
+		if factory.countPool(-1) == 0 {
+			factory.reportLeft(t)
 		}
 	})
 
@@ -82,9 +86,27 @@ func openSessions(pool *passenger.Pool) (lines []string) {
 	return lines
 }
 
+// countPool adds n to the number of pools of NewPool that use the factory, which may be nil, and returns it.
+func (f *Factory) countPool(n int) int {
+	if f == nil {
+		return 0
+	}
+
+	f.mu.Lock()
+	defer f.mu.Unlock()
+
+	f.pools += n
+
+	return f.pools
+}
+
 // reportLeft reports what a closed pool should have ended.
 func (f *Factory) reportLeft(t testing.TB) {
 	t.Helper()
+
+	if f == nil {
+		return
+	}
 
 	for _, p := range f.LiveProcesses() {
 		t.Errorf("%v lives on after its pool was closed", p)

@@ -85,6 +85,25 @@ func TestPoolOfATestWaitsForSessionsThatAreAboutToEnd(t *testing.T) {
 	})
 }
 
+// Each pool of a test is closed by its own, and has processes until then.
+func TestPoolsOfATestShareAFactory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &failures{TB: t}
+
+		factory := spawnertest.New(spawnertest.Script{})
+		for range 2 {
+			pool := spawnertest.NewPool(inner, passenger.Config{Spawner: factory})
+			s, err := pool.Get(t.Context(), blog())
+			require.NoError(t, err)
+			s.Close(passenger.Discard)
+		}
+
+		inner.end()
+		require.Empty(t, inner.said)
+		require.Zero(t, factory.Live())
+	})
+}
+
 func TestPoolOfATestTellsOfWhatIsLeft(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		inner := &failures{TB: t}
