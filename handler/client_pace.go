@@ -51,6 +51,7 @@ type pacedBody struct {
 	pace   *pace.Pace // nil means that the client has none to keep
 	began  time.Time
 	read   int64
+	empty  emptyReads
 	// limited reports whether the client has a rate to keep; otherwise, there is only the deadline of the request's
 	// context, which is zero if there is none.
 	limited  bool
@@ -104,6 +105,7 @@ func (b *pacedBody) Read(p []byte) (n int, err error) {
 	b.pace.End()
 
 	b.read += int64(n)
+	err = b.empty.check(p, n, err)
 
 	// Also if the rest came at the last moment: the connection has our deadline.
 	if dropped {
@@ -145,13 +147,34 @@ type stallingBody struct {
 	body  io.Reader
 	limit time.Duration
 	pace  *pace.Pace // nil means that there is no limit
+	empty emptyReads
 }
 
 func (b *stallingBody) Read(p []byte) (int, error) {
 	b.pace.Begin(time.Now().Add(b.limit))
 	defer b.pace.End()
 
-	return b.body.Read(p)
+	n, err := b.body.Read(p)
+
+	return n, b.empty.check(p, n, err)
+}
+
+// emptyReads counts the reads in a row that have returned nothing, and no error. A body of middleware's that does so
+// for ever would keep a processor busy, and not notice that the client has gone.
+type emptyReads int
+
+// check returns the error of a read into p.
+func (e *emptyReads) check(p []byte, n int, err error) error {
+	if n > 0 || err != nil || len(p) == 0 {
+		*e = 0
+		return err
+	}
+
+	if *e++; *e > maxEmptyReads {
+		return io.ErrNoProgress
+	}
+
+	return nil
 }
 
 // limitsClients reports whether a client has a time limit at all.

@@ -274,3 +274,28 @@ func TestProcessThatHasRespondedDoesNotWaitForABodyThatCannotBeInterrupted(t *te
 		require.NoError(s, c.Close())
 	})
 }
+
+// emptyBody is a body of middleware's that returns nothing, for ever.
+type emptyBody struct{ io.ReadCloser }
+
+func (emptyBody) Read([]byte) (int, error) { return 0, nil }
+
+func TestBodyThatReturnsNothingForEverIsRefused(t *testing.T) {
+	empty := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r.Body = emptyBody{r.Body}
+			next.ServeHTTP(w, r)
+		})
+	}
+	bothWays(t, func(t *testing.T, cfg handler.Config) {
+		whole := 0
+		serveBehind(t, wholeBodies(&whole), cfg, empty, func(s *site) {
+			for _, size := range []int{10, 100 << 10} {
+				require.Equal(s, http.StatusBadRequest, s.post(size, false).StatusCode)
+				require.Equal(s, http.StatusBadRequest, s.post(size, true).StatusCode)
+			}
+
+			require.Zero(s, whole)
+		})
+	})
+}
