@@ -125,9 +125,10 @@ func (e *DeploymentError) message() string {
 // errSpawnCanceled is the cause of a canceled spawn.
 var errSpawnCanceled = errors.New("passenger: the release that the process was started from has been replaced")
 
-// errNotSpawned is the result of a spawn that never began, because an observer panicked or ended
-// its goroutine.
-var errNotSpawned = errors.New("passenger: the spawn was interrupted: an observer ended its goroutine")
+// errNotSpawned is the result of a spawn that did not come to its end, because an observer or a
+// Spawner of the program's own panicked, or ended its goroutine.
+var errNotSpawned = errors.New("passenger: the spawn was interrupted: " +
+	"an observer or Config.Spawner panicked or ended its goroutine")
 
 // errRestartReplaced ends a restart, for an observer, when another one replaces it.
 var errRestartReplaced = errors.New("passenger: another restart has begun")

@@ -276,6 +276,14 @@ func (a *spawnAttempt) spawn(ctx context.Context) (spawner.Process, error) {
 		return nil, err
 	}
 
+	if err := checkProcess(proc); err != nil {
+		if proc != nil {
+			proc.Stop(p.killCtx) //nolint:contextcheck // the end of the spawn must not cut the Stop short
+		}
+
+		return nil, err
+	}
+
 	// Any Spawner may have made the process: one that does not pass the checks gets no request.
 	confirm := spawner.Config{Logger: p.cfg.Logger, Version: Version}
 

@@ -88,7 +88,7 @@ func (c *Config) Validate() error {
 
 	for i, h := range c.Hooks {
 		if h == nil {
-			errs = append(errs, fmt.Errorf("%s: number %d is nil", "Hooks", i))
+			errs = append(errs, fmt.Errorf("%s: number %d is nil: leave it out", "Hooks", i+1))
 		}
 	}
 

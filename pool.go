@@ -137,13 +137,18 @@ func (p *Pool) now() time.Duration { return time.Since(p.epoch) }
 // pool again, but must not wait for Shutdown or Close.
 //
 // stop withdraws the request. It returns true if callback will never be called, like the stop
-// function of context.AfterFunc.
+// function of context.AfterFunc. AsyncGet panics if callback is nil, since no one could close the
+// session.
 //
 // Errors: those of opts.Validate; ErrClosed; *QueueFullError; ErrQueueTimeout after
 // opts.MaxRequestQueueTime; *spawner.SpawnError, or any error of another Spawner, when the process
 // for this get does not start; *DeploymentError when the new release does not start and all
 // processes of the old one are disabled; ErrAppDetached after DetachApp.
 func (p *Pool) AsyncGet(opts *Options, callback func(*Session, error)) (stop func() bool) {
+	if callback == nil {
+		panic("passenger: AsyncGet with a nil callback: nothing would close the session")
+	}
+
 	s, w, err := p.get(opts, callback)
 	if w != nil {
 		return w.withdraw

@@ -61,7 +61,7 @@ func TestObserverThatEndsTheGoroutineOfASpawnLosesNothing(t *testing.T) {
 	inAudit(t, 2, spawnertest.Script{}, func(cfg *passenger.Config) { cfg.Observer = q }, func(f *audit) {
 		q.began.Store(true)
 		_, err := f.Get(f.Context(), options("a"))
-		require.ErrorContains(f, err, "an observer ended its goroutine")
+		require.ErrorContains(f, err, "ended its goroutine")
 		q.ended.Store(true)
 		f.get(options("a")).Close(passenger.KeepAlive)
 		require.NoError(f, f.DetachApp(f.Context(), "a"))

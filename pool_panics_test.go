@@ -115,6 +115,17 @@ func TestPanicOfAGetsOwnCallbackComesOutOfAsyncGet(t *testing.T) {
 	})
 }
 
+// A get without a callback kept its session for ever.
+func TestNilCallbackPanicsAtOnce(t *testing.T) {
+	inDanger(t, 1, spawnertest.Script{}, func(f *audit, _ *explosive) {
+		require.Panics(f, func() { f.AsyncGet(options("a"), nil) })
+		s := f.get(options("a"))
+		require.Panics(f, func() { s.OnDetach(nil) })
+		s.Close(passenger.KeepAlive)
+		require.NoError(f, f.DetachProcess(s.GUPID()))
+	})
+}
+
 func TestPanicDuringDetachAppEndsTheOtherGets(t *testing.T) {
 	inDanger(t, 1, spawnertest.Script{}, func(f *audit, _ *explosive) {
 		held := f.get(options("a"))

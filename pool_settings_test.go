@@ -79,7 +79,7 @@ func TestConfigAtFault(t *testing.T) {
 	_, err := passenger.New(passenger.Config{MaxPoolSize: -2, MetricsInterval: -time.Second, Hooks: []hooks.Hook{nil}})
 	require.ErrorContains(t, err, "MaxPoolSize: -2 is negative: it must be at least 1, or 0 for 6")
 	require.ErrorContains(t, err, "MetricsInterval: -1s is negative: it must be positive, or 0 for never")
-	require.ErrorContains(t, err, "Hooks: number 0 is nil")
+	require.ErrorContains(t, err, "Hooks: number 1 is nil")
 }
 
 func TestSetMaxPoolSizeKnowsTheDefaultAndRefusesWhatConfigDoes(t *testing.T) {

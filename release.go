@@ -64,8 +64,11 @@ func (r *release) prepare(p *Pool) (spawner.Spawner, error) {
 		}
 
 		s, err := p.factory.NewSpawner(app)
-		if err != nil {
+		switch {
+		case err != nil:
 			return nil, err
+		case s == nil:
+			return nil, brokenPromise("NewSpawner returned neither a Spawner nor an error")
 		}
 
 		p.update(func(*effects) { r.spawner, r.root = s, app.Root })

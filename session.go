@@ -39,8 +39,8 @@ type Session struct {
 	// connected means that Connect was called before.
 	connected bool
 	reused    bool
-	// responded means that Report was called with nil.
-	responded bool
+	// responded means that Report was called with nil. Close reads it in any goroutine.
+	responded atomic.Bool
 	// long means that MarkLong was called. Pool.mu guards it.
 	long bool
 	// over is that of Abandon, or nil.
@@ -139,6 +139,10 @@ func (s *Session) Connect(ctx context.Context) (net.Conn, error) {
 	// Without the lock, since dialing blocks.
 	s.connected, s.reused = true, false
 	conn, err := s.socket.spec.Dial(ctx)
+	if conn == nil && err == nil {
+		err = brokenPromise("Dial returned neither a connection nor an error")
+	}
+
 	if err != nil {
 		if ctxErr := endOf(ctx, err); ctxErr != nil {
 			return nil, ctxErr
@@ -208,7 +212,7 @@ func isExhaustion(err error) bool {
 // Do not report a request if neither is known, as when the client left before the response.
 func (s *Session) Report(err error) {
 	if err == nil {
-		s.responded = true
+		s.responded.Store(true)
 		return
 	}
 
@@ -233,6 +237,10 @@ func (s *Session) MarkLong() {
 //
 // stop unregisters f. It returns false if f has been called, or will be.
 func (s *Session) OnDetach(f func()) (stop func() bool) {
+	if f == nil {
+		panic("passenger: OnDetach with a nil function")
+	}
+
 	pr := s.process
 	p := pr.group.pool
 	p.update(func(fx *effects) {
@@ -289,13 +297,13 @@ func (s *Session) Close(mode CloseMode) {
 			}
 		}
 
-		if s.responded {
+		if s.responded.Load() {
 			s.process.unanswered = 0
 		}
 
 		s.process.endSession(fx, s.socket)
 		if s.over != nil {
-			fx.after(func() { s.over(!s.responded) })
+			fx.after(func() { s.over(!s.responded.Load()) })
 		}
 	})
 }

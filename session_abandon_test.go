@@ -262,3 +262,18 @@ func TestAbandonWithoutAPlaceToKeep(t *testing.T) {
 		})
 	}
 }
+
+// Close may be called by any goroutine, and so it is when an abandoned session gives up its place while the process
+// responds.
+func TestCloseBesideReportIsNoRace(t *testing.T) {
+	inBubble(t, 1, spawnertest.Script{}, func(f *fixture) {
+		s := f.get(options("a"))
+		closed := make(chan struct{})
+		go func() {
+			defer close(closed)
+			s.Close(passenger.Discard)
+		}()
+		s.Report(nil)
+		<-closed
+	})
+}

@@ -22,7 +22,7 @@ import (
 type client struct {
 	w   http.ResponseWriter
 	req *request
-	rc  *http.ResponseController // made by control
+	rc  controller // made by control
 
 	// account is what the bodies of the exchange take of the buffer budget.
 	account account
@@ -44,9 +44,9 @@ type client struct {
 	disconnected atomic.Bool
 }
 
-func (c *client) control() *http.ResponseController {
-	if c.rc == nil {
-		c.rc = http.NewResponseController(c.w)
+func (c *client) control() controller {
+	if c.rc.ResponseController == nil {
+		c.rc = newController(c.w)
 	}
 
 	return c.rc
@@ -74,16 +74,21 @@ func (c *client) closeIfAmbiguous() {
 }
 
 // writeInterim writes an interim response: early hints, mostly. That the client may send its body is for the server in
-// front to say, which has done so.
+// front to say, which has done so. Much middleware takes the first status that it sees for that of the response, so it
+// sees none of these. Where the server's own writer cannot be found, they are left out: no client relies on them.
 func (c *client) writeInterim(r *response) {
-	if r.status == http.StatusContinue || c.req.isBefore11() {
+	w := serverOf(c.w)
+	if w == nil || r.status == http.StatusContinue || c.req.isBefore11() {
 		return
 	}
 
-	out := c.header()
+	out := w.Header()
 	before := out.Clone()
 	r.copyHeader(out)
-	c.w.WriteHeader(r.status)
+	// An interim response has no length. With HTTP/2, net/http copies a header that has one; any other it may still be
+	// reading in another goroutine when the client has reset the stream.
+	out["Content-Length"] = nil
+	w.WriteHeader(r.status)
 	clear(out)
 	maps.Copy(out, before)
 }
@@ -118,6 +123,29 @@ func writesAtOnce(w http.ResponseWriter) bool {
 	}
 
 	return false
+}
+
+// serverOf returns the server's own writer below those of middleware; nil means that it cannot be found.
+func serverOf(w http.ResponseWriter) http.ResponseWriter {
+	for w != nil {
+		switch reflect.TypeOf(w).String() {
+		case "*http.http2responseWriter", "*http2.responseWriter", "*http3.responseWriter":
+			return w
+		}
+
+		if writesAtOnce(w) {
+			return w
+		}
+
+		wrapper, ok := w.(interface{ Unwrap() http.ResponseWriter })
+		if !ok {
+			return nil
+		}
+
+		w = wrapper.Unwrap()
+	}
+
+	return nil
 }
 
 // write writes a piece of the body. A client that does not take it in time is as good as gone.
@@ -320,7 +348,7 @@ func (c *client) reserve(part int, n int64) error {
 // interrupt makes reading or writing fail. It is for another goroutine, while the exchange waits for its client.
 func (c *client) interrupt(writing bool) {
 	// This runs in another goroutine, and control makes its controller without a lock.
-	rc := http.NewResponseController(c.w)
+	rc := newController(c.w)
 	if writing {
 		_ = rc.SetWriteDeadline(past)
 	} else {

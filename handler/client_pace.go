@@ -51,35 +51,52 @@ type pacedBody struct {
 	pace   *pace.Pace // nil means that the client has none to keep
 	began  time.Time
 	read   int64
+	empty  emptyReads
+	// limited reports whether the client has a rate to keep; otherwise, there is only the deadline of the request's
+	// context, which is zero if there is none.
+	limited  bool
+	deadline time.Time
 }
 
 // readPaced returns the reader of a body; release ends its use.
 func (c *client) readPaced(body io.Reader) *pacedBody {
-	c.reader = pacedBody{
-		client: c,
-		body:   body,
-		began:  time.Now(),
-		pace:   c.readingPace(),
+	deadline, bounded := c.req.ctx.Deadline()
+	b := &c.reader
+	*b = pacedBody{
+		client:   c,
+		body:     body,
+		began:    time.Now(),
+		limited:  c.limitsReading(),
+		deadline: deadline,
 	}
 
-	return &c.reader
+	if b.limited || bounded {
+		b.pace = pace.Reading(c.control())
+	}
+
+	return b
 }
 
 // readingPace is the pace for a client that sends; nil means that it has none to keep.
 func (c *client) readingPace() *pace.Pace {
-	if s := c.req.server(); !c.req.h.cfg.limitsClients() || s != nil && s.ReadTimeout > 0 {
+	if !c.limitsReading() {
 		return nil
 	}
 
 	return pace.Reading(c.control())
 }
 
+// limitsReading reports whether the handler, and not the server, bounds how long a client sends.
+func (c *client) limitsReading() bool {
+	s := c.req.server()
+	return c.req.h.cfg.limitsClients() && (s == nil || s.ReadTimeout <= 0)
+}
+
 // Read returns io.EOF at the end of the body. A connection that breaks is another error.
 func (b *pacedBody) Read(p []byte) (n int, err error) {
 	c := b.client
 	if b.pace != nil {
-		now, cfg := time.Now(), &c.req.h.cfg
-		b.pace.Begin(now.Add(cfg.stepTime(b.began.Add(cfg.clientTime(b.read)).Sub(now))))
+		b.pace.Begin(b.nextDeadline())
 	}
 
 	c.account.wait(false)
@@ -88,6 +105,7 @@ func (b *pacedBody) Read(p []byte) (n int, err error) {
 	b.pace.End()
 
 	b.read += int64(n)
+	err = b.empty.check(p, n, err)
 
 	// Also if the rest came at the last moment: the connection has our deadline.
 	if dropped {
@@ -99,6 +117,22 @@ func (b *pacedBody) Read(p []byte) (n int, err error) {
 	}
 
 	return n, err
+}
+
+// nextDeadline is until when the next read may take.
+func (b *pacedBody) nextDeadline() time.Time {
+	if !b.limited {
+		return b.deadline
+	}
+
+	now, cfg := time.Now(), &b.client.req.h.cfg
+
+	until := now.Add(cfg.stepTime(b.began.Add(cfg.clientTime(b.read)).Sub(now)))
+	if !b.deadline.IsZero() && b.deadline.Before(until) {
+		return b.deadline
+	}
+
+	return until
 }
 
 // release lets net/http wait for the client without our deadline again.
@@ -113,13 +147,34 @@ type stallingBody struct {
 	body  io.Reader
 	limit time.Duration
 	pace  *pace.Pace // nil means that there is no limit
+	empty emptyReads
 }
 
 func (b *stallingBody) Read(p []byte) (int, error) {
 	b.pace.Begin(time.Now().Add(b.limit))
 	defer b.pace.End()
 
-	return b.body.Read(p)
+	n, err := b.body.Read(p)
+
+	return n, b.empty.check(p, n, err)
+}
+
+// emptyReads counts the reads in a row that have returned nothing, and no error. A body of middleware's that does so
+// for ever would keep a processor busy, and not notice that the client has gone.
+type emptyReads int
+
+// check returns the error of a read into p.
+func (e *emptyReads) check(p []byte, n int, err error) error {
+	if n > 0 || err != nil || len(p) == 0 {
+		*e = 0
+		return err
+	}
+
+	if *e++; *e > maxEmptyReads {
+		return io.ErrNoProgress
+	}
+
+	return nil
 }
 
 // limitsClients reports whether a client has a time limit at all.

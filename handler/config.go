@@ -105,7 +105,7 @@ type Config struct {
 	// number at once, in a group of their own, with UnlimitedGroupSuffix in its name.
 	UnlimitedConcurrencyPaths []string
 	// MetricsExclude are prefixes of paths below the base URI, compared as UnlimitedConcurrencyPaths are, whose
-	// requests do not count in the durations and responses of [Figures], such as health checks.
+	// requests do not count in the durations and responses of [Handler.Figures], such as health checks.
 	MetricsExclude []string
 	// Sendfile lets the application have files sent.
 	Sendfile Sendfile

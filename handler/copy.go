@@ -65,6 +65,13 @@ func (x *exchange) copyBuffered(first []byte) error {
 	var reading sync.WaitGroup
 	reading.Go(func() { x.fillSpool(s) })
 
+	// A writer of middleware may panic.
+	defer func() {
+		s.abandon(conn)
+		reading.Wait()
+		s.close()
+	}()
+
 	err := x.copyWhole(first)
 	if err == nil {
 		err = x.copySpool(s)
@@ -74,10 +81,6 @@ func (x *exchange) copyBuffered(first []byte) error {
 	if err != nil && !errors.Is(err, errClientGone) {
 		x.client.flush()
 	}
-
-	s.abandon(conn)
-	reading.Wait()
-	s.close()
 
 	return err
 }

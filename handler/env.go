@@ -26,17 +26,17 @@ const envHeader = "!~Passenger-Envvars"
 
 type envKey struct{}
 
-// WithEnv returns a context for a request that has env, besides the variables that ctx has already. A variable wins
-// over a field of the client that would have the same name. A variable that only the server may set, as PATH_INFO or
-// HTTP_HOST, or whose name or value cannot be sent, fails the request.
+// WithEnv returns a context for a request that has a copy of env, besides the variables that ctx has already. A
+// variable wins over a field of the client that would have the same name. A variable that only the server may set, as
+// PATH_INFO or HTTP_HOST, or whose name or value cannot be sent, fails the request.
 func WithEnv(ctx context.Context, env Env) context.Context {
-	if before, ok := ctx.Value(envKey{}).(Env); ok {
-		both := maps.Clone(before)
-		maps.Copy(both, env)
-		env = both
-	}
+	before, _ := ctx.Value(envKey{}).(Env)
 
-	return context.WithValue(ctx, envKey{}, env)
+	both := make(Env, len(before)+len(env))
+	maps.Copy(both, before)
+	maps.Copy(both, env)
+
+	return context.WithValue(ctx, envKey{}, both)
 }
 
 // errEnv is a fault of the program that the handler is in.

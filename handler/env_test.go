@@ -96,3 +96,25 @@ func TestEnvironmentOfARequestIsDecodedByApplicationsInGo(t *testing.T) {
 		require.Equal(s, []string{"silver"}, header["X-Plan"])
 	})
 }
+
+// Middleware without a variable for a request may call WithEnv with nil, and change its map afterwards.
+func TestEnvironmentIsACopyOfEachMiddlewares(t *testing.T) {
+	var got sessionproto.Header
+	app := sessionApp(true, func(h sessionproto.Header, b io.Reader, c net.Conn) bool {
+		got = h
+		return echoSession(h, b, c)
+	})
+	serve(t, app, func(s *site) {
+		s.front = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			own := handler.Env{"A": "1"}
+			ctx := handler.WithEnv(handler.WithEnv(r.Context(), nil), own)
+			own["A"], own["B"] = "2", "2"
+			s.handler.ServeHTTP(w, r.WithContext(handler.WithEnv(ctx, handler.Env{"C": "3"})))
+		})
+		resp, _ := s.do(http.MethodGet, "/", "")
+		require.Equal(s, http.StatusOK, resp.StatusCode)
+		require.Equal(s, "1", got["A"])
+		require.NotContains(s, got, "B")
+		require.Equal(s, "3", got["C"])
+	})
+}

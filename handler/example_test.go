@@ -101,7 +101,7 @@ func ExampleNew_faults() {
 	options.App.Root = "srv/shop"
 	_, err := handler.New(pool, handler.Config{Options: options})
 	fmt.Println(err)
-	// Output: the app root "srv/shop" is not an absolute path
+	// Output: the app root "srv/shop" is not an absolute path: use filepath.Abs, or write it from the root on
 }
 
 func ExampleWithEnv() {

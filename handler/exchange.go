@@ -31,6 +31,8 @@ type perRequest struct {
 	// ticket takes the response to the turbocache.
 	ticket turbocache.Ticket
 	event  passenger.RequestEvent
+	// reported reports whether the end of the request was reported.
+	reported bool
 	progress
 
 	scratch scratch
@@ -64,6 +66,30 @@ func (x *exchange) free() {
 	exchanges.Put(x)
 }
 
+// drop ends what a panic has interrupted: that of a writer or body of middleware's, or of another function of the
+// program. A process without it would keep the session for ever, and a goroutine would use what free gives away.
+func (x *exchange) drop() {
+	if x.reported {
+		return
+	}
+
+	x.client.writing.End()
+	x.client.reader.pace.End()
+
+	if s := x.upstream.session; s != nil {
+		// Even if the end of the upload panics, too.
+		defer s.Close(passenger.Discard)
+		x.release(errPanicked)
+	}
+
+	// Middleware that recovers must not make what there is of the response look whole.
+	if x.client.hasResponse() {
+		x.client.abort(errClientGone)
+	}
+
+	x.reportEnd(errPanicked)
+}
+
 // run takes the request to the application and its response to the client.
 func (x *exchange) run() error {
 	if err := x.admit(); err != nil {
@@ -86,6 +112,7 @@ func (x *exchange) run() error {
 	if x.mustBuffer() {
 		// The process must not wait for the client meanwhile.
 		x.upstream.session.Close(passenger.KeepAlive)
+		x.upstream.session, x.upstream.conn = nil, nil
 
 		if err := x.bufferAll(); err != nil {
 			return err
@@ -116,6 +143,8 @@ func (x *exchange) run() error {
 	cause := x.req.ctx.Err()
 
 	x.release(err)
+	x.upstream.upload.panicAgain()
+
 	if err == nil {
 		return nil
 	}

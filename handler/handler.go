@@ -116,6 +116,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	defer x.free()
 
 	x.reportBegin()
+	defer x.drop()
 	err := x.run() //nolint:contextcheck // its context is the request's
 	if err != nil {
 		x.recordFailure(err)

@@ -3,6 +3,7 @@ package handler_test
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -251,4 +252,50 @@ func (s *site) postBy(version string) *http.Response {
 	require.NoError(s, resp.Body.Close())
 
 	return resp
+}
+
+// Where middleware's writer has no deadlines, only the client can end the reading of its body: the process must not
+// wait for that.
+func TestProcessThatHasRespondedDoesNotWaitForABodyThatCannotBeInterrupted(t *testing.T) {
+	early := scripted(func(r *http.Request, c net.Conn) bool {
+		_, _ = io.CopyN(io.Discard, r.Body, 4)
+		_, _ = io.WriteString(c, "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno")
+		_, _ = io.Copy(io.Discard, c)
+
+		return true
+	})
+	serveBehind(t, early, handler.Config{StreamRequests: true}, oldFashioned, func(s *site) {
+		c := s.dial()
+		_, err := io.WriteString(c, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")
+		require.NoError(s, err)
+		time.Sleep(time.Second)
+		synctest.Wait()
+		require.Zero(s, s.sessions())
+		require.NoError(s, c.Close())
+	})
+}
+
+// emptyBody is a body of middleware's that returns nothing, for ever.
+type emptyBody struct{ io.ReadCloser }
+
+func (emptyBody) Read([]byte) (int, error) { return 0, nil }
+
+func TestBodyThatReturnsNothingForEverIsRefused(t *testing.T) {
+	empty := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			r.Body = emptyBody{r.Body}
+			next.ServeHTTP(w, r)
+		})
+	}
+	bothWays(t, func(t *testing.T, cfg handler.Config) {
+		whole := 0
+		serveBehind(t, wholeBodies(&whole), cfg, empty, func(s *site) {
+			for _, size := range []int{10, 100 << 10} {
+				require.Equal(s, http.StatusBadRequest, s.post(size, false).StatusCode)
+				require.Equal(s, http.StatusBadRequest, s.post(size, true).StatusCode)
+			}
+
+			require.Zero(s, whole)
+		})
+	})
 }

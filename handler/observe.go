@@ -25,6 +25,7 @@ func (x *exchange) reportBegin() {
 
 // reportEnd tells the figures, the observer and the access log how the request ended.
 func (x *exchange) reportEnd(err error) {
+	x.reported = true
 	own := &x.event
 	own.Err, own.Ended = err, x.elapsed()
 	own.Status = x.client.status

@@ -210,10 +210,15 @@ func (s *spool) next(idle func()) (p piece, file *os.File, n int64, err error) {
 
 		// Before it waits for the application, the client gets what the server has buffered.
 		idled = true
-		s.mu.Unlock()
-		idle()
-		s.mu.Lock()
+		s.unlocked(idle)
 	}
+}
+
+// unlocked calls f without the lock, which it has again even if f panics.
+func (s *spool) unlocked(f func()) {
+	s.mu.Unlock()
+	defer s.mu.Lock()
+	f()
 }
 
 // takeLocked returns the first piece in memory.

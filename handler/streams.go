@@ -49,7 +49,8 @@ func (s *streams) end(x *exchange) {
 }
 
 // Drain ends WebSockets and streams of server-sent events, now and from now on, as a server does that is about to shut
-// down: clients connect again, and other requests are served.
+// down: clients connect again, and other requests are served. It does not wait. Pass it to
+// [http.Server.RegisterOnShutdown]: Shutdown would wait for streams for ever.
 func (h *Handler) Drain() {
 	s := &h.streams
 	s.mu.Lock()

@@ -8,10 +8,12 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"runtime/debug"
 	"strconv"
 	"sync/atomic"
 	"time"
 
+	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/fcgiproto"
 )
 
@@ -33,6 +35,9 @@ type upload struct {
 	complete bool
 	// clientErr is why the body could not be read to its end.
 	clientErr error
+	// returned reports whether the body could be read without a panic; panicked is its value otherwise.
+	returned bool
+	panicked any
 }
 
 // startUpload sends the body behind the head: from where it is stored, or as the client sends it.
@@ -71,8 +76,36 @@ func (x *exchange) startUpload() {
 
 	go func() {
 		defer close(u.done)
+		defer u.recover(conn)
 		u.finish(conn, u.copy(conn, to, body, &x.client.received), halfClose)
+		u.returned = true
 	}()
+}
+
+// recover keeps the panic of a body of middleware's for the goroutine of the request. In its own one, it would end the
+// program.
+func (u *upload) recover(conn net.Conn) {
+	if u.returned {
+		return
+	}
+
+	switch p := recover(); p {
+	case nil: // the goroutine was ended
+	case http.ErrAbortHandler:
+		u.panicked = p
+	default:
+		u.panicked = fmt.Errorf("reading the request's body panicked: %v\n\n%s", p, debug.Stack())
+	}
+
+	u.clientErr = errPanicked
+	interrupt(conn)
+}
+
+// panicAgain panics where the upload has.
+func (u *upload) panicAgain() {
+	if u != nil && u.panicked != nil {
+		panic(u.panicked)
+	}
 }
 
 func (u *upload) finish(conn net.Conn, complete, halfClose bool) {
@@ -211,8 +244,11 @@ func (x *exchange) endUpload() (complete bool) {
 
 	x.client.unread = true
 	if !u.hasEnded() {
-		// Where there are no deadlines, the client's next bytes end the read.
-		_ = x.client.control().SetReadDeadline(past)
+		// Where there are no deadlines, the client's next bytes end the read, for which the process must not wait.
+		if err := x.client.control().SetReadDeadline(past); err != nil {
+			x.upstream.session.Close(passenger.Discard)
+		}
+
 		<-u.done
 		if errors.Is(u.clientErr, os.ErrDeadlineExceeded) {
 			// The deadline was ours, and says nothing of the client.

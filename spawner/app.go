@@ -210,7 +210,7 @@ func (a *App) Validate() error {
 	if a.Root == "" {
 		fault("the app root is missing: set App.Root to the application's directory")
 	} else if !filepath.IsAbs(a.Root) {
-		fault("the app root %q is not an absolute path", a.Root)
+		fault("the app root %q is not an absolute path: use filepath.Abs, or write it from the root on", a.Root)
 	}
 
 	if a.Type != "" && !slices.ContainsFunc(appTypes, func(t AppType) bool { return t.Name == a.Type }) {
@@ -222,7 +222,7 @@ func (a *App) Validate() error {
 	}
 
 	if a.StartTimeout < 0 {
-		fault("the start time-out %s is negative", a.StartTimeout)
+		fault("the start time-out %s is negative: use 0 for %s, or more", a.StartTimeout, DefaultStartTimeout)
 	}
 
 	// The handshake sends each of them as a line, and has no escapes.
@@ -245,18 +245,18 @@ func (a *App) Validate() error {
 		{"ruby libdir", a.RubyLibDir},
 	} {
 		if strings.ContainsAny(s[1], "\r\n\x00") {
-			fault("the app's %s %q holds a line break or NUL", s[0], s[1])
+			fault("the app's %s %q holds a line break or NUL: leave it out", s[0], s[1])
 		}
 	}
 
 	for i, arg := range a.StartCommand {
 		// The handshake sends the arguments in one line, with tabs between.
 		if strings.ContainsAny(arg, "\t\r\n\x00") {
-			fault("the start command's argument %q holds a tab, line break or NUL", arg)
+			fault("the start command's argument %q holds a tab, line break or NUL: leave it out", arg)
 		}
 
 		if i == 0 && arg == "" {
-			fault("the start command begins with an empty string")
+			fault("the start command begins with an empty string: begin it with a program")
 		}
 	}
 
@@ -278,19 +278,19 @@ func (a *App) Validate() error {
 	}
 
 	if a.ThreadCount < 0 {
-		fault("the thread count %d is negative", a.ThreadCount)
+		fault("the thread count %d is negative: use 0 for 1, or more", a.ThreadCount)
 	}
 
 	for _, f := range a.EnvFiles {
 		if strings.TrimPrefix(f, "-") == "" || strings.ContainsRune(f, 0) {
-			fault("the environment file %q has no usable name", f)
+			fault("the environment file %q has no usable name: name a file, or leave it out", f)
 		}
 	}
 
 	// Sorted, so that the error of one configuration is always the same.
 	for _, k := range slices.Sorted(maps.Keys(a.Env)) {
 		if k == "" || strings.ContainsAny(k, "=\x00") || strings.ContainsRune(a.Env[k], 0) {
-			fault("the environment variable %q cannot be set", k)
+			fault("the environment variable %q cannot be set: its name is empty or has a =, or there is a NUL", k)
 		}
 	}
 

@@ -136,7 +136,7 @@ func (a *App) validateHealth() (errs []error) {
 	}
 
 	if a.HealthTimeout < 0 {
-		fault("the health time-out %s is negative", a.HealthTimeout)
+		fault("the health time-out %s is negative: use 0 for %s, or more", a.HealthTimeout, DefaultHealthTimeout)
 	}
 
 	noHost := func(c rune) bool { return c <= ' ' || c >= 0x7f || strings.ContainsRune(`/\?#@,"`, c) }

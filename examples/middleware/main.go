@@ -1,5 +1,7 @@
 // Command middleware puts Go's own handlers around an application: a time
 // limit, a header, and a log line for each request.
+//
+//	go run ./examples/middleware /srv/shop
 package main
 
 import (
@@ -16,6 +18,10 @@ import (
 )
 
 func main() {
+	if len(os.Args) != 2 {
+		log.Fatal("name the application's directory")
+	}
+
 	root, err := filepath.Abs(os.Args[1])
 	if err != nil {
 		log.Fatal(err)

@@ -1,4 +1,6 @@
 // Command minimal serves an application in any language from a Go program.
+//
+//	go run ./examples/minimal /srv/shop
 package main
 
 import (
@@ -13,6 +15,10 @@ import (
 )
 
 func main() {
+	if len(os.Args) != 2 {
+		log.Fatal("name the application's directory")
+	}
+
 	root, err := filepath.Abs(os.Args[1])
 	if err != nil {
 		log.Fatal(err)

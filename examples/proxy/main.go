@@ -41,12 +41,11 @@ func run(mounts []string) error {
 		return err
 	}
 
-	mux, err := newMux(pool, logger, mounts)
-	if err != nil {
+	server := &http.Server{Addr: "127.0.0.1:8080", ReadHeaderTimeout: 10 * time.Second}
+	if server.Handler, err = newMux(pool, server, logger, mounts); err != nil {
 		return err
 	}
 
-	server := &http.Server{Addr: "127.0.0.1:8080", Handler: mux, ReadHeaderTimeout: 10 * time.Second}
 	failed := make(chan error, 1)
 	go func() { failed <- server.ListenAndServe() }()
 
@@ -67,7 +66,9 @@ func run(mounts []string) error {
 	return pool.Shutdown(ctx)
 }
 
-func newMux(pool *passenger.Pool, logger logr.Logger, mounts []string) (*http.ServeMux, error) {
+func newMux(
+	pool *passenger.Pool, server *http.Server, logger logr.Logger, mounts []string,
+) (*http.ServeMux, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "ok") })
 
@@ -90,6 +91,8 @@ func newMux(pool *passenger.Pool, logger logr.Logger, mounts []string) (*http.Se
 			return nil, err
 		}
 
+		// Shutdown would wait for streams of events, which do not end by themselves.
+		server.RegisterOnShutdown(app.Drain)
 		mux.Handle(host+"/", app)
 	}
 

@@ -2,8 +2,8 @@
 package pace
 
 import (
+	"bufio"
 	"net"
-	"net/http"
 	"sync"
 	"time"
 )
@@ -145,9 +145,14 @@ func (p *Pace) Over() bool {
 	return p.up
 }
 
+// Hijacker is an [http.ResponseController], or what else can hijack.
+type Hijacker interface {
+	Hijack() (net.Conn, *bufio.ReadWriter, error)
+}
+
 // Reset closes the client's connection and drops what the kernel has still to send on it, which a client that does not
 // read would let it keep for minutes. Where there is no connection, as with HTTP/2, it does nothing.
-func Reset(rc *http.ResponseController) {
+func Reset(rc Hijacker) {
 	conn, _, err := rc.Hijack()
 	if err != nil {
 		return

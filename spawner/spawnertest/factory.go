@@ -42,6 +42,8 @@ type Factory struct {
 	started int
 	all     []*Process
 	live    int
+	// pools counts those of NewPool that are open.
+	pools int
 }
 
 var _ spawner.Factory = (*Factory)(nil)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -64,6 +65,42 @@ func TestPoolOfATestTellsOfSessionsThatWereNotClosed(t *testing.T) {
 		inner.end()
 		require.Equal(t, []string{"1 sessions with process 1000 of blog were not closed at the end of the test"},
 			inner.said)
+	})
+}
+
+// Handlers of hijacked connections end after their server has been closed.
+func TestPoolOfATestWaitsForSessionsThatAreAboutToEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &failures{TB: t}
+		pool := spawnertest.NewPool(inner, passenger.Config{})
+		s, err := pool.Get(t.Context(), blog())
+		require.NoError(t, err)
+
+		go func() {
+			time.Sleep(time.Second)
+			s.Close(passenger.Discard)
+		}()
+		inner.end()
+		require.Empty(t, inner.said)
+	})
+}
+
+// Each pool of a test is closed by its own, and has processes until then.
+func TestPoolsOfATestShareAFactory(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		inner := &failures{TB: t}
+
+		factory := spawnertest.New(spawnertest.Script{})
+		for range 2 {
+			pool := spawnertest.NewPool(inner, passenger.Config{Spawner: factory})
+			s, err := pool.Get(t.Context(), blog())
+			require.NoError(t, err)
+			s.Close(passenger.Discard)
+		}
+
+		inner.end()
+		require.Empty(t, inner.said)
+		require.Zero(t, factory.Live())
 	})
 }
 

@@ -20,8 +20,12 @@ const (
 	Events    = "/events"
 	Release   = "/release"
 	WebSocket = "/websocket"
+	Hints     = "/hints"
 	Cut       = "/cut"
 )
+
+// Missing is the page behind early hints.
+const Missing = "there is no such page"
 
 // Cookie is the name of the cookie that the application sets.
 const Cookie = "app"
@@ -44,6 +48,7 @@ func New() http.Handler {
 	mux.HandleFunc(Events, held.events)
 	mux.HandleFunc(Release, held.release)
 	mux.HandleFunc(WebSocket, echo)
+	mux.HandleFunc(Hints, hints)
 	mux.HandleFunc(Cut, cut)
 
 	return mux
@@ -135,6 +140,15 @@ func echo(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
+}
+
+// hints sends an early hint, and then a page that is not found.
+func hints(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Link", "</style.css>; rel=preload")
+	w.WriteHeader(http.StatusEarlyHints)
+	w.Header().Del("Link")
+	w.WriteHeader(http.StatusNotFound)
+	_, _ = io.WriteString(w, Missing)
 }
 
 // cut breaks off in a body, of a length that is known or not.

@@ -40,6 +40,7 @@ func All() []Case {
 		{Name: "POST", Play: post},
 		{Name: "SSE", Play: events},
 		{Name: "WebSocket", Play: webSocket, HTTP1: true},
+		{Name: "hints", Play: hints},
 		{Name: "cut", Play: cut},
 	}
 }
