@@ -280,8 +280,11 @@ func (c *core) serve(ctx context.Context, signals <-chan os.Signal) error {
 // respond responds to a question of the watchdog.
 func (c *core) respond(q *watchdog.Question) {
 	var body any
-	if q.On == runningQuestion {
+	switch q.On {
+	case runningQuestion:
 		body = c.server.running()
+	case aliveQuestion:
+		_ = c.server.pool.Identities() // by which the lock is known to be free
 	}
 
 	if news, ok := strings.CutPrefix(q.On, failuresNews); ok {

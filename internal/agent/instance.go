@@ -44,8 +44,8 @@ type Instance struct {
 	ended     chan error
 	// program is what cores run; changing is held while it is replaced.
 	program *program
-	// stop ends what was begun by watch.
-	stop func()
+	// stop ends what was begun by watch, stopLifeSigns what tells systemd that this server is alive.
+	stop, stopLifeSigns func()
 
 	// starts are those of the applications. initialized is closed when the hooks and systemd
 	// have been notified that the server is ready.
@@ -100,6 +100,11 @@ func Start(
 	}
 
 	if err := cfg.readDashboardPassword(i.log); err != nil {
+		return nil, err
+	}
+
+	signsOfLife, err := takeWatchdogTime()
+	if err != nil {
 		return nil, err
 	}
 
@@ -162,6 +167,7 @@ func Start(
 	}
 
 	i.watch(ctx)
+	i.stopLifeSigns = i.startLifeSigns(ctx, signsOfLife)
 	if cfg.Flying != nil {
 		cfg.Flying.serving(cfg.SocketFile, i.log)
 	}
@@ -373,8 +379,10 @@ func (i *Instance) Shutdown(ctx context.Context) error {
 
 	// Only the core accepts from now on; when it has ended, nothing listens.
 	err := i.closeSockets()
+	shutdown := i.dog.Shutdown(ctx)
+	i.stopLifeSigns() // until now the requests may have needed their time
 
-	return errors.Join(err, i.dog.Shutdown(ctx), i.close())
+	return errors.Join(err, shutdown, i.close())
 }
 
 func (i *Instance) closeSockets() error {
