@@ -153,6 +153,13 @@ func (a *attempt) awaitServing(ctx context.Context) (*loaderproto.Ready, io.Read
 		ready, rest, err = n.Negotiate(conn)
 		return err
 	})
+	silent := isKind(err, loaderproto.ExitedEarly, loaderproto.TruncatedLine) && !m.speaks
+	if silent {
+		// It has no more to say there: it ends, or its input and output are elsewhere, as those of a daemon with a log
+		// file. The probes tell.
+		<-probed
+	}
+
 	stopProbing()
 	watching.Wait()
 	<-probed
@@ -169,7 +176,7 @@ func (a *attempt) awaitServing(ctx context.Context) (*loaderproto.Ready, io.Read
 		return a.servingReady(), a.child.in, nil
 	case err != nil && !m.speaks && a.portIsForeign():
 		return nil, nil, errPortTaken
-	case isKind(err, loaderproto.TimedOut) && !m.speaks:
+	case isKind(err, loaderproto.TimedOut) && !m.speaks, silent && a.child.lives():
 		return nil, nil, a.notServingFault(err)
 	}
 

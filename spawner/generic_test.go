@@ -156,6 +156,52 @@ func TestScriptsWithPort(t *testing.T) {
 		time.Millisecond)
 }
 
+// A program with a log file of its own has closed what it was started with, before it serves or for ever.
+func TestGenericProgramsThatCloseTheirOutput(t *testing.T) {
+	t.Parallel()
+
+	serve := "exec " + testapp.Command()[0]
+	for name, script := range map[string]string{
+		"all":              serve + " </dev/null >log 2>&1",
+		"input and output": serve + " </dev/null >log",
+		"output":           serve + " >log 2>&1",
+		"in its own time":  "exec </dev/null >log 2>&1; read nothing; " + serve,
+		"in a line":        "printf 'starts ...'; " + serve + " </dev/null >log 2>&1",
+		"by a child":       testapp.Command()[0] + " </dev/null >log 2>&1 & exec </dev/null >/dev/null 2>&1; wait",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			a := app(t, "generic")
+			a.StartCommand = []string{"sh", "-c", script}
+			_, err := get(t, f.start(t, a), "/")
+			require.NoError(t, err)
+		})
+	}
+
+	for name, test := range map[string]struct {
+		script, summary string
+		category        spawner.Category
+	}{
+		"never serves": {"exec </dev/null >log 2>&1; exec sleep 600", "neither served on port", spawner.CategoryTimeout},
+		"ends":         {"exec </dev/null >log 2>&1; exit 3", "ended before it was ready (exit status 3)", spawner.CategoryStartup},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			a := app(t, "generic")
+			a.StartCommand = []string{"sh", "-c", test.script}
+			if test.category == spawner.CategoryTimeout {
+				a.StartTimeout = short
+			}
+
+			e := f.fail(t, a)
+			require.Contains(t, e.Summary, test.summary)
+			require.Equal(t, test.category, e.Category)
+		})
+	}
+}
+
 // TestPortTakenBySomebodyElse: who takes the application's port before it does
 // gets no request; the application is told another port.
 func TestPortTakenBySomebodyElse(t *testing.T) {
