@@ -184,7 +184,9 @@ func TestGenericProgramsThatCloseTheirOutput(t *testing.T) {
 		category        spawner.Category
 	}{
 		"never serves": {"exec </dev/null >log 2>&1; exec sleep 600", "neither served on port", spawner.CategoryTimeout},
-		"ends":         {"exec </dev/null >log 2>&1; exit 3", "ended before it was ready (exit status 3)", spawner.CategoryStartup},
+		"ends": {
+			"exec </dev/null >log 2>&1; exit 3", "ended before it was ready (exit status 3)", spawner.CategoryStartup,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

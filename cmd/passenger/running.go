@@ -54,25 +54,24 @@ func (r *running) run(ctx context.Context, force func()) error {
 	r.report.serving(banner)
 
 	failure := r.serve(ctx)
-	if failure == nil {
-		r.say("Stopping: running requests may finish. Press Ctrl-C again to stop at once.")
-	} else {
+	if failure != nil {
 		r.complain(fmt.Sprintf("passenger: the server must end: %v", failure))
 	}
 
+	ended, told := make(chan struct{}), make(chan struct{})
 	go func() {
-		for {
-			select {
-			case s := <-r.signals:
-				if !r.isReload(s) {
-					force()
-				}
-			case <-ctx.Done():
-				return
-			}
+		defer close(told)
+
+		if failure == nil {
+			r.passSameSignals(ended)
+			r.say("Stopping: running requests may finish. Press Ctrl-C again to stop at once.")
 		}
+
+		r.forceBySignal(ended, force)
 	}()
 	err := r.instance.Shutdown(ctx)
+	close(ended)
+	<-told
 	r.report.failed(errors.Join(failure, err)) // to the command that still waits
 
 	switch {
@@ -85,6 +84,40 @@ func (r *running) run(ctx context.Context, force func()) error {
 	r.say("Stopped.")
 
 	return nil
+}
+
+// sameSignal is the time in which signals count as one.
+const sameSignal = 100 * time.Millisecond
+
+// passSameSignals takes signals that are the first one once more, until sameSignal is over or ended is closed. timeout,
+// npm and others send theirs to this process and to its group.
+func (r *running) passSameSignals(ended <-chan struct{}) {
+	timer := time.NewTimer(sameSignal)
+	defer timer.Stop()
+
+	for {
+		select {
+		case <-r.signals:
+		case <-timer.C:
+			return
+		case <-ended:
+			return
+		}
+	}
+}
+
+// forceBySignal calls force at a signal that ends the server, until ended is closed.
+func (r *running) forceBySignal(ended <-chan struct{}, force func()) {
+	for {
+		select {
+		case s := <-r.signals:
+			if !r.isReload(s) {
+				force()
+			}
+		case <-ended:
+			return
+		}
+	}
 }
 
 // serve returns when the server must end: nil, or the fault that ends it.
