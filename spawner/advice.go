@@ -89,6 +89,12 @@ var wordings = map[problem]wording{
 		"It must listen on 127.0.0.1 and the port in the environment variable PORT ($PORT in its start command). " +
 			"If it is only slow, raise the start time-out.",
 	},
+	servingElsewhere: {
+		CategoryTimeout, "the application neither served on port {port} nor began the handshake within {timeout}; it " +
+			"listens on {subject} instead",
+		"Have it listen on 127.0.0.1 and the port in the environment variable PORT ($PORT in its start command), " +
+			"which is another one for each process. If it listens there later, raise the start time-out.",
+	},
 	unhealthy: {
 		CategoryHealth, "{subject} failed: {error}",
 		"The application started but does not serve well: what it printed, and its own log, should say why. " +
@@ -257,9 +263,9 @@ var wordings = map[problem]wording{
 	},
 	exitedCleanly: {
 		CategoryStartup, "the application ended by itself without serving requests ({status})",
-		"A startup file must define the application, and a start command must stay in the foreground and speak the " +
-			"spawn protocol; " +
-			"a program that moves to the background or only runs a task ends like this.",
+		"A startup file must define the application, and a start command must stay in the foreground and serve on " +
+			"$PORT or speak the spawn protocol; a program that moves to the background or only runs a task ends like " +
+			"this.",
 	},
 	exitedWithStatus: {
 		CategoryStartup, "the application ended before it was ready ({status})",

@@ -193,6 +193,10 @@ func (a *attempt) notServingFault(err error) error {
 		return &fault{problem: notServingSocket, subject: a.socket, err: err}
 	}
 
+	if at := a.elsewhere(); at != "" {
+		return &fault{problem: servingElsewhere, subject: at, err: err}
+	}
+
 	return &fault{problem: notServing, err: err}
 }
 

@@ -107,7 +107,7 @@ func TestGenericFailures(t *testing.T) {
 		behaviour, summary string
 		category           spawner.Category
 	}{
-		{"generic-elsewhere", "neither served on port", spawner.CategoryTimeout},
+		{"generic-elsewhere", "it listens on 127.0.0.1:", spawner.CategoryTimeout},
 		{"generic-taken", "address that is in use", spawner.CategoryStartup},
 		{"exit", "ended by itself", spawner.CategoryStartup},
 	} {

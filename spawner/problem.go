@@ -21,6 +21,7 @@ const (
 	portTaken
 	notServingSocket
 	notServing
+	servingElsewhere
 	unhealthy
 	unhealthyHost
 	unhealthyPath
