@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -81,8 +82,8 @@ func (c *Config) sameStart(next *Config) error {
 	var errs []error
 	for _, o := range withField(c.scope()) {
 		if before, after := o.Value(c), o.Value(next); o.Fixed && !reflect.DeepEqual(before, after) {
-			errs = append(errs, fmt.Errorf("%s was %v and is %v now, which takes effect when the server is restarted",
-				o.Key, before, after))
+			errs = append(errs, fmt.Errorf("%s was %s and is %s now, which takes effect when the server is restarted",
+				o.Key, inWords(before), inWords(after)))
 		}
 	}
 
@@ -92,4 +93,23 @@ func (c *Config) sameStart(next *Config) error {
 	}
 
 	return errors.Join(errs...)
+}
+
+// inWords is an option's value in a message, as a file has it.
+func inWords(value any) string {
+	if v := reflect.ValueOf(value); !v.IsValid() || v.IsZero() && v.Kind() == reflect.String ||
+		(v.Kind() == reflect.Map || v.Kind() == reflect.Slice) && v.Len() == 0 {
+		return "not set"
+	}
+
+	if text, ok := value.(string); ok {
+		return text
+	}
+
+	text, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Sprint(value)
+	}
+
+	return string(text)
 }
