@@ -58,7 +58,7 @@ func prepare(root *cobra.Command) {
 	})
 }
 
-// nearestFlag asks whether a flag was meant that nearly has the name of an unknown one.
+// nearestFlag asks whether a flag was meant that nearly has the name of an unknown one, or has that elsewhere.
 func nearestFlag(c *cobra.Command, err error) string {
 	unknown, ok := errors.AsType[*pflag.NotExistError](err)
 	if !ok {
@@ -66,14 +66,18 @@ func nearestFlag(c *cobra.Command, err error) string {
 	}
 
 	var known []string
-	c.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+	c.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, strings.ReplaceAll(f.Name, "-", "_")) })
 
-	best := nearest(strings.ReplaceAll(strings.ToLower(unknown.GetSpecifiedName()), "_", "-"), known)
-	if best == "" {
+	meant := meantOptions(unknown.GetSpecifiedName(), known)
+	for i, name := range meant {
+		meant[i] = "--" + strings.ReplaceAll(name, "_", "-")
+	}
+
+	if len(meant) == 0 {
 		return ""
 	}
 
-	return " (did you mean --" + best + "?)"
+	return " (" + question(meant) + ")"
 }
 
 // command is a command of passenger, which is made when it is needed.

@@ -105,6 +105,39 @@ func (o *Option) Convert(raw any, dir string) (any, error) {
 	return s, nil
 }
 
+// ConvertVariable is Convert for a variable of the environment: lists have blanks between, and names their values as
+// NAME=VALUE with blanks between; both may be JSON.
+func (o *Option) ConvertVariable(value, dir string) (any, error) {
+	switch o.Kind {
+	case List, Paths:
+		if !strings.HasPrefix(strings.TrimSpace(value), "[") {
+			break
+		}
+
+		var list []any
+		if err := json.Unmarshal([]byte(value), &list); err != nil {
+			return nil, fmt.Errorf("%s is no valid JSON: %w", o.Key, err)
+		}
+
+		return o.Convert(list, dir)
+	case Map, PathMap:
+		settings, err := o.split(value)
+		if err != nil && o.Kind == PathMap && !strings.HasPrefix(strings.TrimSpace(value), "{") {
+			settings, err = strings.Fields(value), nil // the names are paths
+		}
+
+		if err != nil {
+			// The value may be secret.
+			return nil, fmt.Errorf("%s must be NAME=VALUE, several with blanks between, or a JSON object", o.Key)
+		}
+
+		return o.Convert(settings, dir)
+	case Text, Int, Int64, Float, Bool, Switch, Path, AbsolutePath, Output, Hooks, Command, Statuses, Object, Foreign:
+	}
+
+	return o.Convert(value, dir)
+}
+
 // ConvertParam returns the value of a request's parameter as the field has it. Lists and maps may be
 // JSON. Paths are not changed, as the web server's directory means nothing here.
 func (o *Option) ConvertParam(value string) (any, error) {
