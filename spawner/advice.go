@@ -89,6 +89,11 @@ var wordings = map[problem]wording{
 		"It must listen on 127.0.0.1 and the port in the environment variable PORT ($PORT in its start command). " +
 			"If it is only slow, raise the start time-out.",
 	},
+	loopbackDown: {
+		CategoryOperatingSystem, "the application's port {port} could not be reached within {timeout}: {error}",
+		"The loopback interface is down, as in a new network namespace: ip link set lo up. Or let the application " +
+			"serve on a Unix socket: $SOCKET in its start command.",
+	},
 	servingElsewhere: {
 		CategoryTimeout, "the application neither served on port {port} nor began the handshake within {timeout}; it " +
 			"listens on {subject} instead",

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/gopassenger/passenger/loaderproto"
@@ -177,16 +178,20 @@ func (a *attempt) awaitServing(ctx context.Context) (*loaderproto.Ready, io.Read
 	case err != nil && !m.speaks && a.portIsForeign():
 		return nil, nil, errPortTaken
 	case isKind(err, loaderproto.TimedOut) && !m.speaks, silent && a.child.lives():
-		return nil, nil, a.notServingFault(err)
+		return nil, nil, a.notServingFault(err, probeErr)
 	}
 
 	return ready, rest, err
 }
 
-func (a *attempt) notServingFault(err error) error {
+func (a *attempt) notServingFault(err, probeErr error) error {
 	e := (*loaderproto.Error)(nil)
 	if errors.As(err, &e) && e.Line != "" {
 		return err // it had begun to speak
+	}
+
+	if errors.Is(probeErr, syscall.ENETUNREACH) {
+		return &fault{problem: loopbackDown, err: probeErr}
 	}
 
 	if a.socket != "" {

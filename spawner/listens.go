@@ -53,8 +53,8 @@ func (a *attempt) listens(addr netip.Addr) (ours, known bool) {
 // maxElsewhere is how many addresses a message names.
 const maxElsewhere = 3
 
-// elsewhere names the TCP addresses on which the attempt's process, or one that it has started, listens; empty if that
-// cannot be found out.
+// elsewhere names the TCP addresses of other ports on which the attempt's process, or one that it has started, listens;
+// empty if that cannot be found out.
 func (a *attempt) elsewhere() string {
 	listeners, err := sockdiag.AllListeners()
 	if err != nil {
@@ -65,7 +65,7 @@ func (a *attempt) elsewhere() string {
 	_ = a.identity.withRights(func() error { // without them, nothing is found
 		a.eachSocket(func(inode uint64) bool {
 			for _, l := range listeners {
-				if l.Inode == inode {
+				if l.Inode == inode && l.Port != a.port {
 					addresses[net.JoinHostPort(l.Addr.String(), strconv.Itoa(l.Port))] = true
 				}
 			}

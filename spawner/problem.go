@@ -22,6 +22,7 @@ const (
 	notServingSocket
 	notServing
 	servingElsewhere
+	loopbackDown
 	unhealthy
 	unhealthyHost
 	unhealthyPath
@@ -82,6 +83,9 @@ const (
 	servesItself
 	readyUnfinished
 )
+
+// isOfServing: the process runs, and does not serve where it was told to.
+func (p problem) isOfServing() bool { return notServingSocket <= p && p <= loopbackDown }
 
 // isOfCheck: the process started, and failed when it was asked.
 func (p problem) isOfCheck() bool { return unhealthy <= p && p <= endedInCheck }

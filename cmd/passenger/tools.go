@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/gopassenger/passenger/internal/agent"
+	"github.com/gopassenger/passenger/internal/options"
 )
 
 // callTimeout bounds the time that an instance may take to respond.
@@ -69,6 +70,12 @@ func nearestFlag(c *cobra.Command, err error) string {
 	c.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, strings.ReplaceAll(f.Name, "-", "_")) })
 
 	meant := meantOptions(unknown.GetSpecifiedName(), known)
+	for _, o := range agent.OptionsIn(options.Start) {
+		if o.Key == snakeCase(unknown.GetSpecifiedName()) && c.Flags().Lookup(o.FlagName()) != nil {
+			meant = []string{o.FlagName()} // the key of files is another name
+		}
+	}
+
 	for i, name := range meant {
 		meant[i] = "--" + strings.ReplaceAll(name, "_", "-")
 	}
