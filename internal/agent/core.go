@@ -45,6 +45,8 @@ type coreConfig struct {
 	Accounts                []apiserver.Account
 	// Running are the applications to boot before this core serves; see replaceCore.
 	Running []runningApp
+	// Force: applications of Running that do not start do not keep this core from serving.
+	Force bool
 	// Router is where transactions go, without what is only for the router.
 	Router ustrouter.Config
 }
@@ -161,7 +163,8 @@ func (c *core) start(ctx context.Context) error {
 		case <-booting.Done():
 		}
 	}()
-	c.server, err = newServer(booting, &c.cfg.Server, listeners, c.cfg.AppSockets, c.cfg.Running, watching, c.log)
+	c.server, err = newServer(booting, &c.cfg.Server, listeners, c.cfg.AppSockets, bootOrder{c.cfg.Running, c.cfg.Force},
+		watching, c.log)
 	if err != nil {
 		return errors.Join(err, api.Close())
 	}

@@ -302,7 +302,7 @@ func (i *Instance) replaceRuntimeDir(ctx context.Context) error {
 		}
 	}
 
-	err = i.replaceCore(ctx, to, &i.coreCfg, nil)
+	err = i.replaceCore(ctx, to, &i.coreCfg, nil, false)
 	if err != nil && ctx.Err() == nil {
 		// It has to be replaced, whether the applications start or not.
 		i.log.Error(err, "the new core does not wait for the applications")
@@ -336,6 +336,7 @@ func (i *Instance) api(p *runtimeDir) (*apiserver.Server, error) {
 		Settings:       func() map[string]any { return map[string]any{logLevelKey: i.level.get()} },
 		ReopenLogs:     i.cfg.reopens(i.ReopenLogs),
 		Reload:         i.Reload,
+		ForceReload:    i.ForceReload,
 		Shutdown: func() {
 			select {
 			case i.ended <- nil:

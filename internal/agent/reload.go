@@ -18,7 +18,13 @@ var errNoReload = errors.New("the configuration of this server cannot be read ag
 //
 // The new core runs the program that is where this one was started from, if that is
 // another one now. The watchdog, which is this process, stays what it is.
-func (i *Instance) Reload(ctx context.Context) error {
+func (i *Instance) Reload(ctx context.Context) error { return i.reload(ctx, false) }
+
+// ForceReload is Reload with a new core that serves whether all applications start or not. What does not start has error
+// pages then. One of many tenants is not to keep the operator from a new configuration or a new program.
+func (i *Instance) ForceReload(ctx context.Context) error { return i.reload(ctx, true) }
+
+func (i *Instance) reload(ctx context.Context, force bool) error {
 	if i.reconfigure == nil {
 		return errNoReload
 	}
@@ -49,7 +55,7 @@ func (i *Instance) Reload(ctx context.Context) error {
 	done := i.notifyReloading()
 	upgraded, err := i.program.successor()
 	if err == nil {
-		err = i.replaceCore(ctx, i.runtimeDir(), &next, upgraded)
+		err = i.replaceCore(ctx, i.runtimeDir(), &next, upgraded, force)
 		if err != nil && upgraded != nil {
 			err = errors.Join(fmt.Errorf("with the program that is at %s now: %w", i.program.path, err),
 				upgraded.Close())

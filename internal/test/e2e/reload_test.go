@@ -15,9 +15,9 @@ import (
 )
 
 // reload runs passenger reload.
-func (s *server) reload(t testing.TB) (string, error) {
+func (s *server) reload(t testing.TB, args ...string) (string, error) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), filepath.Join(built, "passenger"), "reload")
+	cmd := exec.CommandContext(t.Context(), filepath.Join(built, "passenger"), append([]string{"reload"}, args...)...)
 	cmd.Env, cmd.Dir = s.Cmd.Env, s.Dir
 	out, err := cmd.CombinedOutput()
 
