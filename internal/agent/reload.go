@@ -24,13 +24,51 @@ func (i *Instance) Reload(ctx context.Context) error { return i.reload(ctx, fals
 // pages then. One of many tenants is not to keep the operator from a new configuration or a new program.
 func (i *Instance) ForceReload(ctx context.Context) error { return i.reload(ctx, true) }
 
-func (i *Instance) reload(ctx context.Context, force bool) error {
+func (i *Instance) reload(ctx context.Context, force bool) (err error) {
 	if i.reconfigure == nil {
 		return errNoReload
 	}
 
 	i.changing.Lock()
 	defer i.changing.Unlock()
+
+	// systemd waits for this after a signal of its own, also if nothing comes of it.
+	done := i.notifyReloading()
+	defer func() { done(err) }()
+
+	next, err := i.nextConfig()
+	if err != nil {
+		return fmt.Errorf("the new configuration was rejected; the old one stays in effect: %w", err)
+	}
+
+	upgraded, err := i.program.successor()
+	if err == nil {
+		err = i.replaceCore(ctx, i.runtimeDir(), &next, upgraded, force)
+		if err != nil && upgraded != nil {
+			err = errors.Join(fmt.Errorf("with the program that is at %s now: %w", i.program.path, err),
+				upgraded.Close())
+		}
+	}
+
+	if err != nil {
+		return fmt.Errorf("the new core was not started; the old one serves with its configuration and "+
+			"processes: %w", err)
+	}
+
+	i.coreCfg = next
+	i.level.set(next.LogLevel)
+	if upgraded != nil {
+		i.program.use(upgraded)
+		i.log.Info("a new core serves, which runs another program", "program", i.program.path)
+	}
+
+	i.log.Info("a new core serves with the current configuration")
+
+	return nil
+}
+
+// nextConfig reads the configuration again, and makes sure that it can take the place of this one.
+func (i *Instance) nextConfig() (Config, error) {
 	next, err := i.reconfigure()
 	if err == nil {
 		err = next.Validate()
@@ -48,36 +86,7 @@ func (i *Instance) reload(ctx context.Context, force bool) error {
 		err = next.readDashboardPassword(i.log)
 	}
 
-	if err != nil {
-		return fmt.Errorf("the new configuration was rejected; the old one stays in effect: %w", err)
-	}
-
-	done := i.notifyReloading()
-	upgraded, err := i.program.successor()
-	if err == nil {
-		err = i.replaceCore(ctx, i.runtimeDir(), &next, upgraded, force)
-		if err != nil && upgraded != nil {
-			err = errors.Join(fmt.Errorf("with the program that is at %s now: %w", i.program.path, err),
-				upgraded.Close())
-		}
-	}
-
-	done(err)
-	if err != nil {
-		return fmt.Errorf("the new core was not started; the old one serves with its configuration and "+
-			"processes: %w", err)
-	}
-
-	i.coreCfg = next
-	i.level.set(next.LogLevel)
-	if upgraded != nil {
-		i.program.use(upgraded)
-		i.log.Info("a new core serves, which runs another program", "program", i.program.path)
-	}
-
-	i.log.Info("a new core serves with the current configuration")
-
-	return nil
+	return next, err
 }
 
 // LogReloadFailure logs the error of a reload that no caller waits for.

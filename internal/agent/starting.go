@@ -189,7 +189,7 @@ func (i *Instance) announce(ctx context.Context) {
 		select {
 		case <-changed:
 		case <-extend.C:
-			i.notify(fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", extension.Microseconds()))
+			i.notifyExtension()
 		case <-bound.C:
 			waits = false
 			if err := lateApps(states, i.cfg.startTimeout()); err != nil {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
@@ -112,12 +113,30 @@ func inheritedSocket(fd int) (socket, error) {
 	return s, nil
 }
 
-// notifyReloading tells systemd that a reload begins; done, that it has ended, and
-// how.
+// notifyReloading tells systemd that a reload begins, and asks for more time until it ends; done tells how it has.
 func (i *Instance) notifyReloading() (done func(error)) {
 	i.notify(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec())
 
+	ended := make(chan struct{})
+	var extending sync.WaitGroup
+	extending.Go(func() {
+		ticker := time.NewTicker(extendInterval)
+		defer ticker.Stop()
+
+		for {
+			select {
+			case <-ticker.C:
+				i.notifyExtension()
+			case <-ended:
+				return
+			}
+		}
+	})
+
 	return func(err error) {
+		close(ended)
+		extending.Wait()
+
 		status := "STATUS="
 		if err != nil {
 			status += "The reload has failed: " + firstLine(err.Error())
@@ -125,6 +144,11 @@ func (i *Instance) notifyReloading() (done func(error)) {
 
 		i.notify(status + "\n" + daemon.SdNotifyReady)
 	}
+}
+
+// notifyExtension asks systemd for more time.
+func (i *Instance) notifyExtension() {
+	i.notify(fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", extension.Microseconds()))
 }
 
 // firstLine is what systemd's protocol has room for.

@@ -168,3 +168,29 @@ func TestNotificationsToAnAbstractSocket(t *testing.T) {
 	require.Equal(t, "READY=1", string(message[:n]))
 	s.stop(t)
 }
+
+// A unit of Type=notify-reload waits for RELOADING after its signal: a configuration that is rejected says so at once.
+func TestRejectedReloadIsNotified(t *testing.T) {
+	t.Parallel()
+	box := newSandbox(t)
+	env, messages := listenForNotifications(t, box)
+	dir := t.TempDir()
+	s := startIn(t, box, &launch{dir: dir, args: testApp(t), env: []string{env}})
+	require.Equal(t, "READY=1", awaitMessage(t, messages))
+
+	for text, told := range map[string]string{
+		`{"max_pool_size": 0}`:  "max_pool_size is 0",
+		`{"pid_file": "other"}`: "pid_file was not set",
+		`{`:                     "is not valid",
+	} {
+		writePassengerfile(t, dir, text)
+		s.signal(t, syscall.SIGHUP)
+		requireReloadNotified(t, messages, "STATUS=The reload has failed: the new configuration was rejected")
+		s.Stderr.Await(t, told, 1, s.Ended)
+	}
+
+	writePassengerfile(t, dir, `{}`)
+	s.signal(t, syscall.SIGHUP)
+	requireReloadNotified(t, messages, "STATUS=\n")
+	s.stop(t)
+}
