@@ -137,7 +137,7 @@ func (r *release) closeSpawner(p *Pool) error {
 
 	p.mu.Unlock()
 
-	var errs []error
+	errs := make([]error, 0, len(all))
 	for _, s := range all {
 		errs = append(errs, s.Close())
 	}

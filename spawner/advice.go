@@ -1,10 +1,5 @@
 package spawner
 
-import (
-	"strconv"
-	"strings"
-)
-
 // wording is what users read. What stands in braces is replaced: see
 // diagnosis.fill.
 type wording struct {
@@ -385,36 +380,4 @@ var wordings = map[problem]wording{
 		CategoryTimeout, "the application did not finish its answer within {timeout} (step {step})",
 		"The program that loads the application is at fault: its answer has to end with a terminator line.",
 	},
-}
-
-// fill replaces the names in braces. Values are not looked at again.
-func (d *diagnosis) fill(template string) string {
-	if !strings.Contains(template, "{") {
-		return template
-	}
-
-	l := d.fault.language
-	if l == nil {
-		l = &language{}
-	}
-
-	return strings.NewReplacer(
-		"{subject}", d.fault.subject,
-		"{error}", errorText(d.err),
-		"{reason}", reason(d.err),
-		"{root}", d.app.Root,
-		"{remedy}", d.fault.remedy,
-		"{language}", l.title,
-		"{option}", l.option,
-		"{command}", d.program(),
-		"{startupfiles}", strings.Join(startupFiles(), ", "),
-		"{status}", d.status,
-		"{step}", string(d.step),
-		"{timeout}", d.app.StartTimeout.String(),
-		"{line}", d.line(),
-		"{message}", d.message(),
-		"{version}", protocolVersion,
-		"{port}", strconv.Itoa(d.port),
-		"{user}", d.user,
-	).Replace(template)
 }

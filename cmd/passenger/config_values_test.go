@@ -192,7 +192,9 @@ func TestVariablesOfTheEnvironment(t *testing.T) {
 			"/files": "/dir/files", "/b": "/c",
 		}},
 		{"PASSENGER_ACCEL_REDIRECT", `{"/files": "files"}`, "accel_redirect", map[string]string{"/files": "/dir/files"}},
-		{"PASSENGER_CTLS", "hook_attached_process=/bin/true", "ctls", map[string]string{"hook_attached_process": "/bin/true"}},
+		{"PASSENGER_CTLS", "hook_attached_process=/bin/true", "ctls", map[string]string{
+			"hook_attached_process": "/bin/true",
+		}},
 	} {
 		values, warned, err := load(test.name, test.value)
 		require.NoError(t, err)

@@ -31,8 +31,8 @@ func (l *loader) loadChecked(args []string) (agent.Config, error) {
 }
 
 // loadAsUser returns what load does if the application's files are read with the rights of the user that root becomes.
-// Who can put a link in the place of one could have root read what is another user's, such as variables with secrets. As
-// this user the server reads them at a reload, too.
+// Who can put a link in the place of one could have root read what is another user's, such as variables with secrets.
+// As this user the server reads them at a reload, too.
 func (l *loader) loadAsUser(cfg agent.Config, args []string) (agent.Config, error) {
 	if os.Geteuid() != 0 || staysRoot(cfg.User) {
 		return cfg, nil
@@ -46,13 +46,13 @@ func (l *loader) loadAsUser(cfg agent.Config, args []string) (agent.Config, erro
 	})
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return cfg, fmt.Errorf("the user %s, whom the server becomes, must be able to read the configuration: %w", cfg.User,
-			err)
+		return cfg, fmt.Errorf("the user %s, whom the server becomes, must be able to read the configuration: %w",
+			cfg.User, err)
 	case err != nil:
 		return cfg, err
 	case again.User != cfg.User:
-		return cfg, fmt.Errorf("the configuration has changed while it was read: user was %s and is %s now: start again",
-			cfg.User, again.User)
+		return cfg, fmt.Errorf("the configuration has changed while it was read: user was %s and is %s now: start "+
+			"again", cfg.User, again.User)
 	}
 
 	return again, nil

@@ -117,8 +117,8 @@ func (a *account) become() error {
 	return nil
 }
 
-// AsUser runs f, which reads files, with the rights of c's User if this process is root's and will become that user. They
-// are those of the whole process meanwhile: it is for the time before anything is started.
+// AsUser runs f, which reads files, with the rights of c's User if this process is root's and will become that user.
+// They are those of the whole process meanwhile: it is for the time before anything is started.
 func (c *Config) AsUser(f func() error) (err error) {
 	if c.User == "" || os.Geteuid() != 0 {
 		return f()

@@ -163,8 +163,8 @@ func (c *core) start(ctx context.Context) error {
 		case <-booting.Done():
 		}
 	}()
-	c.server, err = newServer(booting, &c.cfg.Server, listeners, c.cfg.AppSockets, bootOrder{c.cfg.Running, c.cfg.Force},
-		watching, c.log)
+	order := bootOrder{c.cfg.Running, c.cfg.Force}
+	c.server, err = newServer(booting, &c.cfg.Server, listeners, c.cfg.AppSockets, order, watching, c.log)
 	if err != nil {
 		return errors.Join(err, api.Close())
 	}

@@ -20,8 +20,8 @@ var errNoReload = errors.New("the configuration of this server cannot be read ag
 // another one now. The watchdog, which is this process, stays what it is.
 func (i *Instance) Reload(ctx context.Context) error { return i.reload(ctx, false) }
 
-// ForceReload is Reload with a new core that serves whether all applications start or not. What does not start has error
-// pages then. One of many tenants is not to keep the operator from a new configuration or a new program.
+// ForceReload is Reload with a new core that serves whether all applications start or not. What does not start has
+// error pages then. One of many tenants is not to keep the operator from a new configuration or a new program.
 func (i *Instance) ForceReload(ctx context.Context) error { return i.reload(ctx, true) }
 
 func (i *Instance) reload(ctx context.Context, force bool) (err error) {

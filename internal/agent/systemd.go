@@ -172,6 +172,7 @@ func sendNotification(state string) error {
 	if err != nil {
 		return err
 	}
+
 	defer func() { _ = conn.Close() }()
 
 	if err := conn.SetWriteDeadline(time.Now().Add(notifyTime)); err != nil {
