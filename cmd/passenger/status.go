@@ -175,29 +175,65 @@ func (s *status) run(ctx context.Context, cmd *cobra.Command) error {
 	return err
 }
 
-// showAll shows one instance after the other. One that does not respond keeps no other
-// from being shown, and makes the status.
+// promptly is how long an instance may take to be shown before those that come after it.
+const promptly = time.Second
+
+// showAll shows one instance after the other. All are asked at once, and those that do not respond promptly come last:
+// one that hangs keeps no other from being shown. It makes the status.
 func (s *status) showAll(ctx context.Context, cmd *cobra.Command, instances []instancedir.Instance) error {
 	s.serves = true
 
-	failed := false
+	type answer struct {
+		text string
+		err  error
+	}
+
+	answers := make([]chan answer, len(instances))
 	for i := range instances {
-		text, err := s.text(ctx, &instances[i])
+		answers[i] = make(chan answer, 1)
+		go func() {
+			text, err := s.text(ctx, &instances[i])
+			answers[i] <- answer{text, err}
+		}()
+	}
+
+	failed, separator := false, ""
+	show := func(i int, a answer) error {
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
 
-		if i > 0 {
-			text = "\n" + text
-		}
-
-		if _, err := io.WriteString(cmd.OutOrStdout(), text); err != nil {
+		if _, err := io.WriteString(cmd.OutOrStdout(), separator+a.text); err != nil {
 			return err
 		}
 
-		if err != nil {
+		separator = "\n"
+		if a.err != nil {
 			failed = true
-			fmt.Fprintf(cmd.ErrOrStderr(), "Instance %s: %v\n", instances[i].Name, err)
+			fmt.Fprintf(cmd.ErrOrStderr(), "Instance %s: %v\n", instances[i].Name, a.err)
+		}
+
+		return nil
+	}
+
+	patience, cancel := context.WithTimeout(ctx, promptly)
+	defer cancel()
+
+	var late []int
+	for i := range instances {
+		select {
+		case a := <-answers[i]:
+			if err := show(i, a); err != nil {
+				return err
+			}
+		case <-patience.Done():
+			late = append(late, i)
+		}
+	}
+
+	for _, i := range late {
+		if err := show(i, <-answers[i]); err != nil {
+			return err
 		}
 	}
 

@@ -19,6 +19,7 @@ import (
 	"github.com/gopassenger/passenger/instancedir"
 	"github.com/gopassenger/passenger/internal/test/boxed"
 	"github.com/gopassenger/passenger/internal/test/longtests"
+	"github.com/gopassenger/passenger/internal/test/printed"
 )
 
 // instances are what tools find of the sandbox.
@@ -358,4 +359,42 @@ func TestDirectoryNamesTheInstance(t *testing.T) {
 	other.signal(t, syscall.SIGTERM)
 	<-other.Ended
 	other.Judged = true
+}
+
+// An instance that hangs keeps no other from being shown, wherever it is in the list.
+func TestStatusShowsWhoRespondsBeforeWhoHangs(t *testing.T) {
+	t.Parallel()
+	box := newSandbox(t)
+	servers := make([]*server, 3)
+	for i := range servers {
+		servers[i] = startIn(t, box, &launch{dir: t.TempDir(), args: append(testApp(t), "--min-instances", "1")})
+		servers[i].Stdout.Await(t, ": started in ", 1, servers[i].Ended)
+	}
+
+	hanging := servers[1].core(t)
+	signalAll(t, syscall.SIGSTOP, hanging)
+
+	var shown printed.Output
+	cmd := exec.CommandContext(t.Context(), filepath.Join(built, "passenger"), "status")
+	cmd.Dir, cmd.Env = box.Dir, box.Env()
+	cmd.Stdout, cmd.Stderr = &shown, &shown
+	require.NoError(t, cmd.Start())
+
+	done := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // how it ended is in ProcessState
+		close(done)
+	}()
+
+	shown.Await(t, "Serves  : ", 2, done)
+	signalAll(t, syscall.SIGCONT, hanging)
+	<-done
+	require.True(t, cmd.ProcessState.Success(), shown.String())
+	require.Equal(t, 3, strings.Count(shown.String(), "Serves  : "))
+
+	for _, s := range servers {
+		s.signal(t, syscall.SIGTERM)
+		<-s.Ended
+		s.Judged = true
+	}
 }
