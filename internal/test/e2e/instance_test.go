@@ -355,6 +355,17 @@ func TestDirectoryNamesTheInstance(t *testing.T) {
 	require.Error(t, err)
 	require.Contains(t, string(out), "multiple Passenger instances are running")
 
+	// So it does for a restart.
+	before := s.apps(t)
+	require.Contains(t, s.tool(t, "restart-app", second, "--wait"), "Restarted "+second)
+	require.NotEqual(t, before, s.apps(t))
+
+	cmd = exec.CommandContext(t.Context(), filepath.Join(built, "passenger"), "restart-app", "/")
+	cmd.Dir, cmd.Env = s.Dir, s.Env()
+	out, err = cmd.Output()
+	require.Error(t, err)
+	require.Contains(t, string(out), "multiple Passenger instances are running", "both have applications below")
+
 	// Each leaves only its own behind for a moment.
 	other.signal(t, syscall.SIGTERM)
 	<-other.Ended
@@ -397,4 +408,28 @@ func TestStatusShowsWhoRespondsBeforeWhoHangs(t *testing.T) {
 		<-s.Ended
 		s.Judged = true
 	}
+}
+
+// The daemon of Flying does not say in its instance directory which applications it has: it is asked, and other users'
+// instances, which could say anything, are not.
+func TestPathNamesTheInstanceThatHasTheApplication(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	box := newFlyingSandbox(t)
+	f := startFlying(t, box)
+	a := box.goTenant(t, "tenant", daemonUID)
+	before := f.byHTTP(t, a, "/").PID
+
+	dir := box.publicDir(t)
+	other := startIn(t, box, &launch{dir: dir, args: append(testApp(t), "--min-instances", "1")})
+	other.Stdout.Await(t, ": started in ", 1, other.Ended)
+
+	require.Contains(t, f.tool(t, "restart-app", a.root, "--wait"), "Restarted ")
+	require.NotEqual(t, before, f.byHTTP(t, a, "/").PID)
+
+	other.signal(t, syscall.SIGTERM)
+	<-other.Ended
+	other.Judged = true
+
+	f.stop(t)
 }
