@@ -137,7 +137,7 @@ func (r *restartApp) run(ctx context.Context, cmd *cobra.Command, args []string)
 	return r.restart(ctx, cmd, instance, c, names)
 }
 
-// find returns the instance that was asked for, or of several the one that has an application at the path, or serves it.
+// find returns the instance that was asked for, or of several the one that has an application at the path or serves it.
 func (r *restartApp) find(ctx context.Context, cmd *cobra.Command, args []string) (*instancedir.Instance, error) {
 	if len(args) == 1 && !r.which.isGiven() {
 		if all := listInstances(cmd).Instances; len(all) > 1 {

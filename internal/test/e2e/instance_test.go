@@ -376,6 +376,7 @@ func TestDirectoryNamesTheInstance(t *testing.T) {
 func TestStatusShowsWhoRespondsBeforeWhoHangs(t *testing.T) {
 	t.Parallel()
 	box := newSandbox(t)
+
 	servers := make([]*server, 3)
 	for i := range servers {
 		servers[i] = startIn(t, box, &launch{dir: t.TempDir(), args: append(testApp(t), "--min-instances", "1")})
