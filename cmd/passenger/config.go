@@ -331,6 +331,11 @@ func (l *loader) environment() (layer, error) {
 			}
 
 			v, err := o.ConvertVariable(s, l.cwd)
+			if err != nil && strings.HasPrefix(s, "tcp://") {
+				err = fmt.Errorf("%w: Kubernetes sets it where a Service is called passenger: set enableServiceLinks "+
+					"to false in the pod, or rename the Service", err)
+			}
+
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", name, err)
 			}

@@ -207,6 +207,10 @@ func TestVariablesOfTheEnvironment(t *testing.T) {
 	require.ErrorContains(t, err, "envvars must be NAME=VALUE, several with blanks between, or a JSON object")
 	require.NotContains(t, err.Error(), "secret")
 
+	_, _, err = load("PASSENGER_PORT", "tcp://10.0.0.1:3000")
+	require.ErrorContains(t, err, "PASSENGER_PORT: port must be a whole number")
+	require.ErrorContains(t, err, "set enableServiceLinks to false")
+
 	for name, want := range map[string][]string{
 		"PASSENGER_MAX_POL_SIZE": {"the variable PASSENGER_MAX_POL_SIZE is no option and is ignored: did you mean " +
 			"PASSENGER_MAX_POOL_SIZE?"},
