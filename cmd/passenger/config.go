@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -32,6 +33,7 @@ type loader struct {
 	getenv   func(string) string
 	environ  func() []string
 	warn     func(string)
+	errOut   io.Writer
 	// loaded is true after the first load.
 	loaded bool
 	// apps are several applications that a file names. nested: the file is one of
@@ -59,6 +61,7 @@ func newLoader(cmd *cobra.Command, scope options.Scope) *loader {
 		flags:     cmd.Flags(),
 		getenv:    os.Getenv,
 		environ:   os.Environ,
+		errOut:    cmd.ErrOrStderr(),
 		warn: func(s string) {
 			fmt.Fprintf(cmd.ErrOrStderr(), "passenger: warning: %s\n", s)
 		},
@@ -69,6 +72,29 @@ func newLoader(cmd *cobra.Command, scope options.Scope) *loader {
 // name, by default the current one.
 func loadConfig(cmd *cobra.Command, args []string) (agent.Config, error) {
 	return newLoader(cmd, options.Start).load(args)
+}
+
+// warningAfter returns load with its warnings after it, when it is known whether they are to be records.
+func (l *loader) warningAfter(load func() (agent.Config, error)) func() (agent.Config, error) {
+	var warnings []string
+	l.warn = func(s string) { warnings = append(warnings, s) }
+
+	return func() (agent.Config, error) {
+		cfg, err := load()
+
+		for _, s := range warnings {
+			if err == nil && cfg.LogsJSON() {
+				_, _ = l.errOut.Write(agent.JSONRecord("WARN", s)) // there is nowhere else to tell
+				continue
+			}
+
+			fmt.Fprintf(l.errOut, "passenger: warning: %s\n", s)
+		}
+
+		warnings = nil
+
+		return cfg, err
+	}
 }
 
 // load may be called again, when the files may have changed.
