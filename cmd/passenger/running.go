@@ -75,6 +75,9 @@ func (r *running) run(ctx context.Context, force func()) error {
 	r.report.failed(errors.Join(failure, err)) // to the command that still waits
 
 	switch {
+	case err != nil && r.cfg.LogsJSON():
+		r.complain(fmt.Sprintf("the shutdown was forced: %v", err))
+		return errSaid
 	case err != nil:
 		return fmt.Errorf("the shutdown was forced: %w", err)
 	case failure != nil:

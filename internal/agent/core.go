@@ -91,8 +91,18 @@ func RunCore(ctx context.Context, parent *watchdog.Parent, signals <-chan os.Sig
 	})
 	c.server.startCompanions()
 
-	return c.serve(ctx, signals)
+	if err := c.serve(ctx, signals); err != nil {
+		c.log.Error(err, "the core has not ended in order")
+		return &LoggedError{err}
+	}
+
+	return nil
 }
+
+// LoggedError was logged.
+type LoggedError struct{ error }
+
+func (e *LoggedError) Unwrap() error { return e.error }
 
 func (c *core) start(ctx context.Context) error {
 	if err := checkProtocol(c.parent.Protocol); err != nil {

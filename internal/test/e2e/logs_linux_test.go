@@ -125,6 +125,31 @@ func TestLogsInJSON(t *testing.T) {
 	}
 }
 
+// A forced end is no exception.
+func TestForcedEndInJSON(t *testing.T) {
+	t.Parallel()
+	s := &server{sandbox: newSandbox(t)}
+	s.Cmd = s.command(t.Context(), &launch{
+		dir: t.TempDir(), args: append(testApp(t), "--address", "127.0.0.1", "--port", "0", "--log-format", "json"),
+	})
+	s.run(t)
+	const told = "the server takes requests on "
+	s.Stdout.Await(t, told, 1, s.Ended)
+	s.url = regexp.MustCompile(told + `(http://[0-9.:]+)`).FindStringSubmatch(s.Stdout.String())[1]
+	held := s.client(t).background(t, "/hold")
+	s.Stderr.Await(t, heldText(1), 1, s.Ended)
+	s.signal(t, syscall.SIGTERM)
+	s.Stdout.Await(t, "Stopping: ", 1, s.Ended)
+	s.signal(t, syscall.SIGTERM)
+	<-held
+	s.requireExit(t, 1)
+	require.Contains(t, s.Stderr.String(), "the shutdown was forced")
+
+	for line := range strings.Lines(s.Stdout.String() + s.Stderr.String()) {
+		require.True(t, json.Valid([]byte(line)), line)
+	}
+}
+
 // Two applications have a file each, by paths relative to the file that names them; the
 // third one's output is in the server's log.
 func TestApplicationsHaveFilesForTheirOutput(t *testing.T) {
