@@ -202,6 +202,10 @@ func (a *attempt) notServingFault(err, probeErr error) error {
 		return &fault{problem: servingElsewhere, subject: at, err: err}
 	}
 
+	if !isKind(err, loaderproto.TimedOut) {
+		return err // it could not say anything any more, which says more
+	}
+
 	return &fault{problem: notServing, err: err}
 }
 

@@ -183,7 +183,7 @@ func TestGenericProgramsThatCloseTheirOutput(t *testing.T) {
 		script, summary string
 		category        spawner.Category
 	}{
-		"never serves": {"exec </dev/null >log 2>&1; exec sleep 600", "neither served on port", spawner.CategoryTimeout},
+		"never serves": {"exec </dev/null >log 2>&1; exec sleep 600", "closed its stdout", spawner.CategoryStartup},
 		"ends": {
 			"exec </dev/null >log 2>&1; exit 3", "ended before it was ready (exit status 3)", spawner.CategoryStartup,
 		},
@@ -193,9 +193,7 @@ func TestGenericProgramsThatCloseTheirOutput(t *testing.T) {
 			f := newFixture(t)
 			a := app(t, "generic")
 			a.StartCommand = []string{"sh", "-c", test.script}
-			if test.category == spawner.CategoryTimeout {
-				a.StartTimeout = short
-			}
+			a.StartTimeout = short
 
 			e := f.fail(t, a)
 			require.Contains(t, e.Summary, test.summary)
