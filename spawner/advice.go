@@ -284,8 +284,8 @@ var wordings = map[problem]wording{
 	},
 	stdoutClosed: {
 		CategoryStartup, "the application closed its stdout before it was ready",
-		"An application must leave stdin and stdout open while it starts, or serve on $PORT within the start time-out, " +
-			"and must not move to the background.",
+		"An application must leave stdin and stdout open while it starts, or serve on $PORT within the start " +
+			"time-out, and must not move to the background.",
 	},
 	moduleMissing: {
 		CategoryStartup, "the application needs {subject}, which is not installed",
