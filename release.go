@@ -2,6 +2,7 @@ package passenger
 
 import (
 	"crypto/rand"
+	"errors"
 	"path/filepath"
 	"slices"
 	"time"
@@ -23,13 +24,16 @@ type release struct {
 	attempts int
 	retired  bool
 	// root is the application's directory with its links resolved, as it was at the first spawn.
-	// The links may lead to another release later.
-	root string
+	// The links may lead to another release later. unresolved means that they led nowhere then.
+	root       string
+	unresolved bool
 	// preloaderStop stops a preloader that is idle.
 	preloaderStop *poolTimer
 
 	making  singleflight.Group
 	spawner spawner.Spawner
+	// before are spawners of the time when root was unresolved. They are closed with the release.
+	before []spawner.Spawner
 }
 
 func newRelease(opts *Options, generation uint32) *release {
@@ -50,18 +54,26 @@ func (g *group) openReleaseLocked(generation uint32) {
 	g.openReleases = append(g.openReleases, g.release)
 }
 
-// prepare returns the spawner, which the first call makes.
+// prepare returns the spawner, which the first call makes. As long as the links to the application's
+// directory lead nowhere, another call may make another one: processes of one release are started in one
+// directory, wherever the links lead later.
 func (r *release) prepare(p *Pool) (spawner.Spawner, error) {
 	// The attempts of a batch begin together, and must share one spawner with its preloader.
 	made, err, _ := r.making.Do("", func() (any, error) {
-		if s := r.currentSpawner(p); s != nil {
-			return s, nil
+		current, unresolved := r.currentSpawner(p)
+		if current != nil && !unresolved {
+			return current, nil
 		}
 
 		app := r.app
-		if root, err := filepath.EvalSymlinks(app.Root); err == nil {
-			app.Root = root // the error of the spawner says more than this one
-		}
+
+		root, linkErr := filepath.EvalSymlinks(app.Root)
+		switch {
+		case linkErr == nil:
+			app.Root = root
+		case current != nil:
+			return current, nil
+		} // else the error of the spawner says more than this one
 
 		s, err := p.factory.NewSpawner(app)
 		switch {
@@ -71,7 +83,13 @@ func (r *release) prepare(p *Pool) (spawner.Spawner, error) {
 			return nil, brokenPromise("NewSpawner returned neither a Spawner nor an error")
 		}
 
-		p.update(func(*effects) { r.spawner, r.root = s, app.Root })
+		p.update(func(*effects) {
+			if current != nil {
+				r.before = append(r.before, current)
+			}
+
+			r.spawner, r.root, r.unresolved = s, app.Root, linkErr != nil
+		})
 
 		return s, nil
 	})
@@ -82,12 +100,13 @@ func (r *release) prepare(p *Pool) (spawner.Spawner, error) {
 	return made.(spawner.Spawner), nil //nolint:forcetypeassert,errcheck // only a Spawner is made
 }
 
-// currentSpawner returns the spawner, or nil before it is made. It takes the lock.
-func (r *release) currentSpawner(p *Pool) spawner.Spawner {
+// currentSpawner returns the spawner, or nil before it is made, and whether its directory is
+// unresolved. It takes the lock.
+func (r *release) currentSpawner(p *Pool) (s spawner.Spawner, unresolved bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 
-	return r.spawner
+	return r.spawner, r.unresolved
 }
 
 // retireReleaseLocked ends the release: no spawn begins from it any more.
@@ -114,11 +133,21 @@ func (g *group) closeRetiredLocked(r *release) {
 }
 
 func (r *release) closeSpawner(p *Pool) error {
-	if s := r.currentSpawner(p); s != nil {
-		return s.Close()
+	p.mu.Lock()
+
+	all := slices.Clone(r.before)
+	if r.spawner != nil {
+		all = append(all, r.spawner)
 	}
 
-	return nil
+	p.mu.Unlock()
+
+	errs := make([]error, 0, len(all))
+	for _, s := range all {
+		errs = append(errs, s.Close())
+	}
+
+	return errors.Join(errs...)
 }
 
 // schedulePreloaderStopLocked stops the preloader if no spawn follows for a while.

@@ -1,6 +1,7 @@
 package passenger_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -11,6 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/spawner"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
@@ -92,6 +94,45 @@ func TestReleaseDirsFollowTheProcessesThatServe(t *testing.T) {
 		require.NoError(f, f.DetachApp(f.Context(), "a"))
 		synctest.Wait()
 		require.Zero(f, dirs(), "the next process follows the link again")
+	})
+}
+
+// TestReleaseDirsOfALinkThatLedNowhere: a spawn may meet the moment at which a deploy replaces the link. The next one
+// follows it, and the release keeps to where it led then.
+func TestReleaseDirsOfALinkThatLedNowhere(t *testing.T) {
+	d := newDeploys(t)
+	roots := []string{}
+	script := spawnertest.Script{BeforeSpawn: func(_ context.Context, n int, app spawner.App) error {
+		roots = append(roots, app.Root)
+		if n == 1 {
+			return errors.New("there is no such directory")
+		}
+
+		return nil
+	}}
+
+	inBubble(t, 3, script, func(f *fixture) {
+		o := options("a")
+		o.App.Root = filepath.Join(d.dir, "current")
+		dirs := f.ReleaseDirs(o)
+		_, err := f.Get(f.Context(), o)
+		require.Error(f, err)
+
+		d.use("1")
+		first := f.get(o)
+		require.Equal(f, passenger.ReleaseDirs{Serving: []string{d.release("1")}}, dirs())
+
+		d.use("2")
+		second := f.get(o)
+		require.Equal(f, passenger.ReleaseDirs{Serving: []string{d.release("1")}}, dirs())
+		require.Equal(f, []string{o.App.Root, d.release("1"), d.release("1")}, roots)
+		first.Close(passenger.KeepAlive)
+		second.Close(passenger.KeepAlive)
+
+		require.NoError(f, <-f.begin(passenger.RestartOptions{}))
+		synctest.Wait()
+		require.Equal(f, []string{d.release("2")}, dirs().Serving)
+		require.Equal(f, 1, f.factory.OpenSpawners())
 	})
 }
 

@@ -104,12 +104,12 @@ func (c *Config) Validate() error {
 // Server is the API. It is safe for concurrent use.
 type Server struct {
 	cfg Config
-	// status and reload are those of a watchdog.
-	status   func() string
-	reload   func(ctx context.Context) error
-	euid     int
-	accounts []account
-	guesses  *guesses
+	// status, reload and forceReload are those of a watchdog.
+	status              func() string
+	reload, forceReload func(ctx context.Context) error
+	euid                int
+	accounts            []account
+	guesses             *guesses
 	// apps are those that metrics name.
 	apps    *metrics.Apps
 	routes  map[string]methods

@@ -39,12 +39,24 @@ func (c *call) changeSettings() {
 }
 
 func (c *call) readSettings() {
-	if c.reload == nil {
+	var order struct {
+		Force bool `json:"force"`
+	}
+	if c.r.ContentLength != 0 && !c.decode(&order) {
+		return
+	}
+
+	reload := c.reload
+	if order.Force {
+		reload = c.forceReload
+	}
+
+	if reload == nil {
 		c.missing("read its configuration again")
 		return
 	}
 
-	if err := c.reload(c.r.Context()); err != nil {
+	if err := reload(c.r.Context()); err != nil {
 		c.fail(http.StatusBadRequest, "", err.Error())
 		return
 	}

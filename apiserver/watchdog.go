@@ -25,6 +25,8 @@ type WatchdogConfig struct {
 	// Reload reads the configuration again; an error says why it is refused and is
 	// shown to who asked. nil means that it cannot.
 	Reload func(ctx context.Context) error
+	// ForceReload is Reload, whether all applications start or not; nil means that it cannot.
+	ForceReload func(ctx context.Context) error
 	// Program is "gopassenger watchdog" if empty.
 	Program, Version string
 	Logger           logr.Logger
@@ -56,7 +58,7 @@ func NewWatchdog(cfg WatchdogConfig) (*Server, error) {
 		Version:        cfg.Version,
 		Logger:         cfg.Logger,
 	})
-	s.status, s.reload = cfg.Status, cfg.Reload
+	s.status, s.reload, s.forceReload = cfg.Status, cfg.Reload, cfg.ForceReload
 	s.routes = map[string]methods{
 		"/status.txt":  {get: {inspect, (*call).showStatus}},
 		"/reload.json": {post: {admin, (*call).readSettings}},

@@ -32,7 +32,7 @@ var (
 	errClientSlow = errors.New("the client sends the request's body too slowly")
 	errNoFile     = errors.New("the file that the application named cannot be sent")
 
-	// errPanicked is for what is reported of a request; the panic goes on.
+	// errPanicked is for what is reported of a request, whose panic comes out of ServeHTTP.
 	errPanicked = errors.New("the request was given up: middleware, or another function of the program, panicked")
 
 	errBodyTooLarge = errors.New("the request's body exceeds the limit")

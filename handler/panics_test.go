@@ -80,7 +80,7 @@ var pages = spawnertest.Script{Concurrency: 1, Handler: http.HandlerFunc(func(w 
 	}
 })}
 
-// A panic of middleware surfaces where middleware can recover from it, and nothing of the request goes on: the process
+// A panic of middleware surfaces where middleware can recover from it, and nothing of the request continues: the process
 // takes the next request, no goroutine is left, and the response does not look whole.
 func TestPanicOfAWriterOrBodyLeavesNothingBehind(t *testing.T) {
 	for _, in := range []string{"WriteHeader", "Write", "Read"} {

@@ -1,10 +1,5 @@
 package spawner
 
-import (
-	"strconv"
-	"strings"
-)
-
 // wording is what users read. What stands in braces is replaced: see
 // diagnosis.fill.
 type wording struct {
@@ -88,6 +83,17 @@ var wordings = map[problem]wording{
 		CategoryTimeout, "the application neither served on port {port} nor began the handshake within {timeout}",
 		"It must listen on 127.0.0.1 and the port in the environment variable PORT ($PORT in its start command). " +
 			"If it is only slow, raise the start time-out.",
+	},
+	loopbackDown: {
+		CategoryOperatingSystem, "the application's port {port} could not be reached within {timeout}: {error}",
+		"The loopback interface is down, as in a new network namespace: ip link set lo up. Or let the application " +
+			"serve on a Unix socket: $SOCKET in its start command.",
+	},
+	servingElsewhere: {
+		CategoryTimeout, "the application neither served on port {port} nor began the handshake within {timeout}; it " +
+			"listens on {subject} instead",
+		"Have it listen on 127.0.0.1 and the port in the environment variable PORT ($PORT in its start command), " +
+			"which is another one for each process. If it listens there later, raise the start time-out.",
 	},
 	unhealthy: {
 		CategoryHealth, "{subject} failed: {error}",
@@ -257,9 +263,9 @@ var wordings = map[problem]wording{
 	},
 	exitedCleanly: {
 		CategoryStartup, "the application ended by itself without serving requests ({status})",
-		"A startup file must define the application, and a start command must stay in the foreground and speak the " +
-			"spawn protocol; " +
-			"a program that moves to the background or only runs a task ends like this.",
+		"A startup file must define the application, and a start command must stay in the foreground and serve on " +
+			"$PORT or speak the spawn protocol; a program that moves to the background or only runs a task ends like " +
+			"this.",
 	},
 	exitedWithStatus: {
 		CategoryStartup, "the application ended before it was ready ({status})",
@@ -278,7 +284,8 @@ var wordings = map[problem]wording{
 	},
 	stdoutClosed: {
 		CategoryStartup, "the application closed its stdout before it was ready",
-		"An application must leave stdin and stdout open and must not move to the background while it starts.",
+		"An application must leave stdin and stdout open while it starts, or serve on $PORT within the start " +
+			"time-out, and must not move to the background.",
 	},
 	moduleMissing: {
 		CategoryStartup, "the application needs {subject}, which is not installed",
@@ -374,36 +381,4 @@ var wordings = map[problem]wording{
 		CategoryTimeout, "the application did not finish its response within {timeout} (step {step})",
 		"The program that loads the application is at fault: its response has to end with a terminator line.",
 	},
-}
-
-// fill replaces the names in braces. Values are not looked at again.
-func (d *diagnosis) fill(template string) string {
-	if !strings.Contains(template, "{") {
-		return template
-	}
-
-	l := d.fault.language
-	if l == nil {
-		l = &language{}
-	}
-
-	return strings.NewReplacer(
-		"{subject}", d.fault.subject,
-		"{error}", errorText(d.err),
-		"{reason}", reason(d.err),
-		"{root}", d.app.Root,
-		"{remedy}", d.fault.remedy,
-		"{language}", l.title,
-		"{option}", l.option,
-		"{command}", d.program(),
-		"{startupfiles}", strings.Join(startupFiles(), ", "),
-		"{status}", d.status,
-		"{step}", string(d.step),
-		"{timeout}", d.app.StartTimeout.String(),
-		"{line}", d.line(),
-		"{message}", d.message(),
-		"{version}", protocolVersion,
-		"{port}", strconv.Itoa(d.port),
-		"{user}", d.user,
-	).Replace(template)
 }

@@ -355,7 +355,7 @@ func endsByItself(err error) bool {
 func tooSlow(err error) bool {
 	f := (*fault)(nil)
 	return isKind(err, loaderproto.TimedOut) || errors.As(err, &f) &&
-		(f.problem == notServing || f.problem == notServingSocket || f.problem.isOfCheck())
+		(f.problem.isOfServing() || f.problem.isOfCheck())
 }
 
 func isKind(err error, kinds ...loaderproto.Kind) bool {

@@ -62,7 +62,7 @@ func TestFailures(t *testing.T) {
 			"crashes", with(app(t, "http"), func(a *spawner.App) { a.StartCommand = []string{"/bin/sh", "-c", "ulimit -c 0; kill -SEGV $$"} }),
 			spawner.CategoryStartup, loaderproto.ExitedEarly, spawner.StepServe, "crashed", "signal: segmentation fault",
 		},
-		{"closes its stdout", app(t, "close", printed), spawner.CategoryStartup, loaderproto.ExitedEarly, spawner.StepServe, "closed its stdout", ""},
+		{"closes its stdout", with(app(t, "close", printed), impatient), spawner.CategoryStartup, loaderproto.ExitedEarly, spawner.StepServe, "closed its stdout", ""},
 		{"says nothing", with(app(t, "silent", printed), impatient), spawner.CategoryTimeout, loaderproto.TimedOut, spawner.StepServe, "neither served on port", ""},
 		{"says nothing after the request", with(app(t, "silent-after-request"), impatient), spawner.CategoryTimeout, loaderproto.TimedOut, spawner.StepLoad, "not ready within 2s", ""},
 		{"says half a line", with(app(t, "say", "text=!> I have"), impatient), spawner.CategoryTimeout, loaderproto.TimedOut, spawner.StepServe, "said nothing", ""},

@@ -160,8 +160,10 @@ func TestProcessThatDoesNotReadItsOptionsFails(t *testing.T) {
 func TestClosedStdoutBeforeReadyFailsTheSpawn(t *testing.T) {
 	t.Parallel()
 	f := newFixture(t)
+	a := app(t, "close")
+	a.StartTimeout = short // it may serve on its port until then
 	began := time.Now()
-	e := f.fail(t, app(t, "close"))
+	e := f.fail(t, a)
 	require.Less(t, time.Since(began), limit)
 	require.Contains(t, e.Summary, "closed its stdout")
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/gopassenger/passenger/loaderproto"
@@ -154,6 +155,13 @@ func (a *attempt) awaitServing(ctx context.Context) (*loaderproto.Ready, io.Read
 		ready, rest, err = n.Negotiate(conn)
 		return err
 	})
+	silent := isKind(err, loaderproto.ExitedEarly, loaderproto.TruncatedLine) && !m.speaks
+	if silent {
+		// It has no more to say there: it ends, or its input and output are elsewhere, as those of a daemon with a log
+		// file. The probes tell.
+		<-probed
+	}
+
 	stopProbing()
 	watching.Wait()
 	// What the goroutines have found may be read from here on.
@@ -172,21 +180,33 @@ func (a *attempt) awaitServing(ctx context.Context) (*loaderproto.Ready, io.Read
 	// A program that cannot bind its port ends with an error of its own.
 	case err != nil && !m.speaks && a.portIsForeign():
 		return nil, nil, errPortTaken
-	case isKind(err, loaderproto.TimedOut) && !m.speaks:
-		return nil, nil, a.notServingFault(err)
+	case isKind(err, loaderproto.TimedOut) && !m.speaks, silent && a.child.lives():
+		return nil, nil, a.notServingFault(err, probeErr)
 	}
 
 	return ready, rest, err
 }
 
-func (a *attempt) notServingFault(err error) error {
+func (a *attempt) notServingFault(err, probeErr error) error {
 	e := (*loaderproto.Error)(nil)
 	if errors.As(err, &e) && e.Line != "" {
 		return err // it had begun to speak
 	}
 
+	if errors.Is(probeErr, syscall.ENETUNREACH) {
+		return &fault{problem: loopbackDown, err: probeErr}
+	}
+
 	if a.socket != "" {
 		return &fault{problem: notServingSocket, subject: a.socket, err: err}
+	}
+
+	if at := a.elsewhere(); at != "" {
+		return &fault{problem: servingElsewhere, subject: at, err: err}
+	}
+
+	if !isKind(err, loaderproto.TimedOut) {
+		return err // it could not say anything any more, which says more
 	}
 
 	return &fault{problem: notServing, err: err}

@@ -107,7 +107,7 @@ func TestGenericFailures(t *testing.T) {
 		behaviour, summary string
 		category           spawner.Category
 	}{
-		{"generic-elsewhere", "neither served on port", spawner.CategoryTimeout},
+		{"generic-elsewhere", "it listens on 127.0.0.1:", spawner.CategoryTimeout},
 		{"generic-taken", "address that is in use", spawner.CategoryStartup},
 		{"exit", "ended by itself", spawner.CategoryStartup},
 	} {
@@ -154,6 +154,54 @@ func TestScriptsWithPort(t *testing.T) {
 	require.NoError(t, err)
 	require.Eventually(t, func() bool { return strings.Contains(f.log.String(), "begins on "+port) }, patience,
 		time.Millisecond)
+}
+
+// A program with a log file of its own has closed what it was started with, before it serves or for ever.
+func TestGenericProgramsThatCloseTheirOutput(t *testing.T) {
+	t.Parallel()
+
+	serve := "exec " + testapp.Command()[0]
+	for name, script := range map[string]string{
+		"all":              serve + " </dev/null >log 2>&1",
+		"input and output": serve + " </dev/null >log",
+		"output":           serve + " >log 2>&1",
+		"in its own time":  "exec </dev/null >log 2>&1; read nothing; " + serve,
+		"in a line":        "printf 'starts ...'; " + serve + " </dev/null >log 2>&1",
+		"by a child":       testapp.Command()[0] + " </dev/null >log 2>&1 & exec </dev/null >/dev/null 2>&1; wait",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			a := app(t, "generic")
+			a.StartCommand = []string{"sh", "-c", script}
+			_, err := get(t, f.start(t, a), "/")
+			require.NoError(t, err)
+		})
+	}
+
+	for name, test := range map[string]struct {
+		script, summary string
+		category        spawner.Category
+	}{
+		"never serves": {"exec </dev/null >log 2>&1; exec sleep 600", "closed its stdout", spawner.CategoryStartup},
+		"ends": {
+			"exec </dev/null >log 2>&1; exit 3", "ended before it was ready (exit status 3)", spawner.CategoryStartup,
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			f := newFixture(t)
+			a := app(t, "generic")
+			a.StartCommand = []string{"sh", "-c", test.script}
+			if name == "never serves" {
+				a.StartTimeout = short // it is over, while what ends has all the time that it needs
+			}
+
+			e := f.fail(t, a)
+			require.Contains(t, e.Summary, test.summary)
+			require.Equal(t, test.category, e.Category)
+		})
+	}
 }
 
 // TestPortTakenByAnotherProgram: who takes the application's port before it does

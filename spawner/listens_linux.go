@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// holdsSocket reports whether the attempt's process, or one that it has started, has one
-// of some sockets.
-func (a *attempt) holdsSocket(inodes map[uint64]bool) bool {
+// eachSocket calls f with the inode of each socket that the attempt's process, or one that it has started, has open, as
+// long as f returns true.
+func (a *attempt) eachSocket(f func(inode uint64) bool) {
 	marker := MarkerVar + "=" + a.gupid
 	for _, pid := range pids() {
 		p, err := readProc(pid)
@@ -28,19 +28,18 @@ func (a *attempt) holdsSocket(inodes map[uint64]bool) bool {
 			}
 		}
 
-		if hasSocket(pid, inodes) {
-			return true
+		if !eachSocketOf(pid, f) {
+			return
 		}
 	}
-
-	return false
 }
 
-func hasSocket(pid int, inodes map[uint64]bool) bool {
+// eachSocketOf is eachSocket for one process. It reports whether f has always returned true.
+func eachSocketOf(pid int, f func(inode uint64) bool) bool {
 	dir := fmt.Sprintf("/proc/%d/fd/", pid)
 	entries, err := os.ReadDir(dir)
 	if err != nil {
-		return false
+		return true
 	}
 
 	for _, e := range entries {
@@ -51,12 +50,12 @@ func hasSocket(pid int, inodes map[uint64]bool) bool {
 		}
 
 		inode, err := strconv.ParseUint(strings.TrimSuffix(name, "]"), 10, 64)
-		if err == nil && inodes[inode] {
-			return true
+		if err == nil && !f(inode) {
+			return false
 		}
 	}
 
-	return false
+	return true
 }
 
 // hasSessionUser reports whether a process of a session runs as a user.

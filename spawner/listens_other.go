@@ -2,7 +2,7 @@
 
 package spawner
 
-// holdsSocket would need to know which process has which socket.
-func (*attempt) holdsSocket(map[uint64]bool) bool { return false }
+// eachSocket would need to know which process has which socket.
+func (*attempt) eachSocket(func(inode uint64) bool) {}
 
 func hasSessionUser(int, int) bool { return false }

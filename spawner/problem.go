@@ -21,6 +21,8 @@ const (
 	portTaken
 	notServingSocket
 	notServing
+	servingElsewhere
+	loopbackDown
 	unhealthy
 	unhealthyHost
 	unhealthyPath
@@ -81,6 +83,9 @@ const (
 	servesItself
 	readyUnfinished
 )
+
+// isOfServing reports whether the process runs, and does not serve where it has to.
+func (p problem) isOfServing() bool { return notServingSocket <= p && p <= loopbackDown }
 
 // isOfCheck reports whether the process started, and failed when it was asked.
 func (p problem) isOfCheck() bool { return unhealthy <= p && p <= endedInCheck }

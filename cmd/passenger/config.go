@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -30,7 +31,9 @@ type loader struct {
 	home     *homeFile
 	flags    *pflag.FlagSet
 	getenv   func(string) string
+	environ  func() []string
 	warn     func(string)
+	errOut   io.Writer
 	// loaded is true after the first load.
 	loaded bool
 	// apps are several applications that a file names. nested: the file is one of
@@ -58,6 +61,8 @@ func newLoader(cmd *cobra.Command, scope options.Scope) *loader {
 		home:      newHomeFile(os.Getenv("HOME")),
 		flags:     cmd.Flags(),
 		getenv:    os.Getenv,
+		environ:   os.Environ,
+		errOut:    cmd.ErrOrStderr(),
 		warn: func(s string) {
 			fmt.Fprintf(cmd.ErrOrStderr(), "passenger: warning: %s\n", s)
 		},
@@ -68,6 +73,29 @@ func newLoader(cmd *cobra.Command, scope options.Scope) *loader {
 // name, by default the current one.
 func loadConfig(cmd *cobra.Command, args []string) (agent.Config, error) {
 	return newLoader(cmd, options.Start).load(args)
+}
+
+// warningAfter returns load with its warnings after it, when it is known whether they are to be records.
+func (l *loader) warningAfter(load func() (agent.Config, error)) func() (agent.Config, error) {
+	var warnings []string
+	l.warn = func(s string) { warnings = append(warnings, s) }
+
+	return func() (agent.Config, error) {
+		cfg, err := load()
+
+		for _, s := range warnings {
+			if err == nil && cfg.LogsJSON() {
+				_, _ = l.errOut.Write(agent.JSONRecord("WARN", s)) // there is nowhere else to tell
+				continue
+			}
+
+			fmt.Fprintf(l.errOut, "passenger: warning: %s\n", s)
+		}
+
+		warnings = nil
+
+		return cfg, err
+	}
 }
 
 // load may be called again, when the files may have changed.
@@ -304,29 +332,43 @@ func (l *loader) parse(b []byte, path string) (_ layer, err error) {
 
 // ignoreKey warns of a key in a file that is no option here.
 func (l *loader) ignoreKey(key, path string) {
-	i := slices.IndexFunc(foreignOptions, func(o options.Option) bool { return o.Key == key })
-	if i < 0 {
+	if !l.ignoreForeign(strings.TrimPrefix(snakeCase(key), "passenger_"), path) {
 		l.warn(fmt.Sprintf("unknown option %q in %s is ignored%s", key, path, didYouMean(l.scope, key)))
-		return
 	}
-
-	l.ignore(&foreignOptions[i], path)
 }
 
-// structured are the kinds that a variable of the environment cannot have.
-var structured = []options.Kind{options.Map, options.List, options.Paths, options.PathMap}
+// ignoreForeign warns of an option of the original's that means nothing here, and reports whether key is one.
+func (l *loader) ignoreForeign(key, where string) bool {
+	i := slices.IndexFunc(foreignOptions, func(o options.Option) bool { return o.Key == key })
+	if i < 0 {
+		return false
+	}
+
+	l.ignore(&foreignOptions[i], where)
+
+	return true
+}
 
 func (l *loader) environment() (layer, error) {
 	values := layer{}
+	known := []string{}
+
 	for _, o := range agent.OptionsIn(l.scope) {
+		known = append(known, o.Keys()...)
+
 		for _, key := range o.Keys() {
 			name := options.Variable(key)
 			s := l.getenv(name)
-			if s == "" || slices.Contains(structured, o.Kind) {
+			if s == "" {
 				continue
 			}
 
-			v, err := o.Convert(s, l.cwd)
+			v, err := o.ConvertVariable(s, l.cwd)
+			if err != nil && strings.HasPrefix(s, "tcp://") {
+				err = fmt.Errorf("%w: Kubernetes sets it where a Service is called passenger: set enableServiceLinks "+
+					"to false in the pod, or rename the Service", err)
+			}
+
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", name, err)
 			}
@@ -335,7 +377,29 @@ func (l *loader) environment() (layer, error) {
 		}
 	}
 
+	l.ignoreVariables(known)
+
 	return values, values.resolve("the environment")
+}
+
+// ignoreVariables warns of variables that nearly have the name of an option, or are of the original's. Others may be
+// anybody's.
+func (l *loader) ignoreVariables(known []string) {
+	for _, variable := range l.environ() {
+		name, value, _ := strings.Cut(variable, "=")
+
+		key, ours := strings.CutPrefix(name, options.Prefix)
+
+		key = strings.ToLower(key)
+		if !ours || value == "" || slices.Contains(known, key) || l.ignoreForeign(key, "the environment") {
+			continue
+		}
+
+		if best := nearest(key, known); best != "" {
+			l.warn(fmt.Sprintf("the variable %s is no option and is ignored: did you mean %s?", name,
+				options.Variable(best)))
+		}
+	}
 }
 
 func (l *loader) commandLine() (layer, error) {

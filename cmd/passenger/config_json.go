@@ -6,11 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/gopassenger/passenger/internal/admin"
-	"github.com/gopassenger/passenger/internal/agent"
-	"github.com/gopassenger/passenger/internal/options"
 )
 
 // byteOrderMark is what editors of Windows write before a text.
@@ -85,20 +82,6 @@ func repeatedKeys(b []byte) (repeated []string) {
 			levels = append(levels, &level{object: object, keys: map[string]bool{}, wantsKey: object})
 		}
 	}
-}
-
-// didYouMean names the option that a wrong name nearly is, or is empty.
-func didYouMean(scope options.Scope, key string) string {
-	known := []string{appsKey}
-	for _, o := range agent.OptionsIn(scope) {
-		known = append(known, o.Keys()...)
-	}
-
-	if best := nearest(strings.ReplaceAll(strings.ToLower(key), "-", "_"), known); best != "" {
-		return fmt.Sprintf(": did you mean %q?", best)
-	}
-
-	return ""
 }
 
 // nearest returns the first of the names with the fewest wrong letters, or nothing if there are too many of them.

@@ -137,9 +137,25 @@ func TestMistakesInAFileAreNamed(t *testing.T) {
 		`{"max_pol_size": 3}`:  {`unknown option "max_pol_size" in FILE is ignored: did you mean "max_pool_size"?`},
 		`{"max-pool-size": 3}`: {`unknown option "max-pool-size" in FILE is ignored: did you mean "max_pool_size"?`},
 		`{"PORT": 3}`:          {`unknown option "PORT" in FILE is ignored: did you mean "port"?`},
-		`{"colour": "blue"}`:   {`unknown option "colour" in FILE is ignored`},
-		`{"x": 1}`:             {`unknown option "x" in FILE is ignored`},
-		`{"app": []}`:          {`unknown option "app" in FILE is ignored: did you mean "apps"?`},
+		// Names of the modules of nginx and Apache, and of other servers.
+		`{"passenger_min_instances": 3}`: {`unknown option "passenger_min_instances" in FILE is ignored: ` +
+			`did you mean "min_instances"?`},
+		`{"PassengerMaxPoolSize": 3}`: {`unknown option "PassengerMaxPoolSize" in FILE is ignored: ` +
+			`did you mean "max_pool_size"?`},
+		`{"PASSENGER_APP_ENV": "x"}`: {`unknown option "PASSENGER_APP_ENV" in FILE is ignored: ` +
+			`did you mean "environment"?`},
+		`{"PassengerPreStart": "x"}`: {`unknown option "PassengerPreStart" in FILE is ignored: ` +
+			`did you mean "min_instances"?`},
+		`{"workers": 3}`: {`unknown option "workers" in FILE is ignored: did you mean "max_pool_size" or ` +
+			`"min_instances"?`},
+		`{"bind": "x"}`: {`unknown option "bind" in FILE is ignored: did you mean "address", "port" or ` +
+			`"socket_file"?`},
+		`{"PassengerSecurityUpdateCheckProxy": "x"}`: {`the option security_update_check_proxy in FILE is accepted, ` +
+			`but means nothing here: nothing is sent to anybody`},
+		`{"threads": 3}`:     {`unknown option "threads" in FILE is ignored: did you mean "thread_count"?`},
+		`{"colour": "blue"}`: {`unknown option "colour" in FILE is ignored`},
+		`{"x": 1}`:           {`unknown option "x" in FILE is ignored`},
+		`{"app": []}`:        {`unknown option "app" in FILE is ignored: did you mean "apps"?`},
 	} {
 		var warned []string
 		path := filepath.Join(t.TempDir(), "Passengerfile.json")
@@ -149,5 +165,74 @@ func TestMistakesInAFileAreNamed(t *testing.T) {
 		_, err := l.parse([]byte(text), path)
 		require.NoError(t, err, text)
 		require.Equal(t, want, warned, text)
+	}
+}
+
+// Variables of the environment may have every option, and those that nearly have a name of one are named.
+func TestVariablesOfTheEnvironment(t *testing.T) {
+	load := func(name, value string) (values layer, warned []string, err error) {
+		l := newLoader(newStartCommand(nil), options.Start)
+		l.cwd = "/dir"
+		l.warn = func(text string) { warned = append(warned, text) }
+		l.environ = func() []string { return []string{"HOME=/root", name + "=" + value} }
+		l.getenv = func(asked string) string {
+			if asked == name {
+				return value
+			}
+
+			return ""
+		}
+		values, err = l.environment()
+
+		return values, warned, err
+	}
+
+	for _, test := range []struct {
+		name, value, key string
+		want             any
+	}{
+		{"PASSENGER_PORT", "81", "port", 81},
+		{"PASSENGER_TRUSTED_PROXIES", "10.0.0.0/8  ::1", "trusted_proxies", []string{"10.0.0.0/8", "::1"}},
+		{"PASSENGER_TRUSTED_PROXIES", ` ["10.0.0.0/8"]`, "trusted_proxies", []string{"10.0.0.0/8"}},
+		{"PASSENGER_ENV_FILES", "a -b /c", "env_files", []string{"/dir/a", "-/dir/b", "/c"}},
+		{"PASSENGER_ENVVARS", `{"A": "b c=d", "N": 1}`, "envvars", map[string]string{"A": "b c=d", "N": "1"}},
+		{"PASSENGER_ENVVARS", "A=b c\nD=", "envvars", map[string]string{"A": "b c", "D": ""}},
+		{"PASSENGER_ACCEL_REDIRECT", "/files=files /b=/c", "accel_redirect", map[string]string{
+			"/files": "/dir/files", "/b": "/c",
+		}},
+		{"PASSENGER_ACCEL_REDIRECT", `{"/files": "files"}`, "accel_redirect", map[string]string{"/files": "/dir/files"}},
+		{"PASSENGER_CTLS", "hook_attached_process=/bin/true", "ctls", map[string]string{
+			"hook_attached_process": "/bin/true",
+		}},
+	} {
+		values, warned, err := load(test.name, test.value)
+		require.NoError(t, err)
+		require.Empty(t, warned)
+		require.Equal(t, test.want, values[test.key].Value, test.value)
+		require.Equal(t, test.name, values[test.key].Source)
+	}
+
+	_, _, err := load("PASSENGER_ENVVARS", "secret")
+	require.ErrorContains(t, err, "envvars must be NAME=VALUE, several with blanks between, or a JSON object")
+	require.NotContains(t, err.Error(), "secret")
+
+	_, _, err = load("PASSENGER_PORT", "tcp://10.0.0.1:3000")
+	require.ErrorContains(t, err, "PASSENGER_PORT: port must be a whole number")
+	require.ErrorContains(t, err, "set enableServiceLinks to false")
+
+	for name, want := range map[string][]string{
+		"PASSENGER_MAX_POL_SIZE": {"the variable PASSENGER_MAX_POL_SIZE is no option and is ignored: did you mean " +
+			"PASSENGER_MAX_POOL_SIZE?"},
+		"PASSENGER_NGINX_BIN": {"the option nginx_bin in the environment is accepted, but means nothing here: the " +
+			"server has no nginx in it, but is one itself"},
+		"PASSENGER_SECRET_TOKEN": nil,
+		"PASSENGER_APP_ENV":      nil,
+		daemonVariable:           nil,
+		"PASSENGERS":             nil,
+	} {
+		values, warned, err := load(name, "x")
+		require.NoError(t, err)
+		require.Empty(t, values)
+		require.Equal(t, want, warned)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 
 	"github.com/spf13/cobra"
@@ -39,7 +40,12 @@ func newAgentCommand(name, short string, run func(*cobra.Command, *watchdog.Pare
 				return err
 			}
 
-			return run(cmd, parent)
+			err = run(cmd, parent)
+			if _, logged := errors.AsType[*agent.LoggedError](err); logged {
+				return errSaid
+			}
+
+			return err
 		},
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -48,6 +49,12 @@ func inBackground(ctx context.Context, cfg *agent.Config, out, errOut io.Writer)
 	if strings.ContainsRune(os.Args[0], filepath.Separator) {
 		if path, err := filepath.Abs(os.Args[0]); err == nil {
 			cmd.Args[0] = path
+		}
+	}
+
+	if os.Getenv("WATCHDOG_PID") == strconv.Itoa(os.Getpid()) { // the child's are the signs of life that count
+		if err := os.Unsetenv("WATCHDOG_PID"); err != nil {
+			return err
 		}
 	}
 

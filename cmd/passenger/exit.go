@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"syscall"
 )
 
 // exitError ends the program with a status, after what there is to say, which is
@@ -35,6 +36,11 @@ func report(w io.Writer, program string, err error) (status int) {
 
 	// There may be several errors, a line each.
 	fmt.Fprintf(w, "%s: %s\n", program, strings.ReplaceAll(err.Error(), "\n", "\n"+program+": "))
+	if errors.Is(err, syscall.EMFILE) {
+		// It may happen wherever a file is opened, and the error says what to do about that file.
+		fmt.Fprintf(w, "%s: the limit on open files is too low: raise it (ulimit -n, or LimitNOFILE= of a service)\n",
+			program)
+	}
 
 	return 1
 }

@@ -45,7 +45,7 @@ func newFlyingCommand(name string, signals <-chan os.Signal) *cobra.Command {
 	cmd.Flags().String(configFileFlag, "", "a `file` with options, a JSON object")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		l := newLoader(cmd, options.Flying)
-		return start(cmd, l.loadFlying, signals)
+		return start(cmd, l.warningAfter(l.loadFlying), signals)
 	}
 
 	return cmd

@@ -109,10 +109,13 @@ func (s *selection) printSeveral(cmd *cobra.Command, several *instancedir.Ambigu
 	printInstances(w, several.Instances)
 }
 
+// isGiven reports whether an instance was asked for.
+func (s *selection) isGiven() bool { return s.name != "" || s.byPID }
+
 // findAll returns the instance that find would, or of several, where none was asked
 // for, the one that serves the current directory, or all of them.
 func (s *selection) findAll(cmd *cobra.Command) ([]instancedir.Instance, error) {
-	if s.name == "" && !s.byPID {
+	if !s.isGiven() {
 		all := listInstances(cmd).Instances
 		if here := servingAt(all, "."); len(here) == 1 {
 			return here, nil
@@ -133,7 +136,7 @@ func (s *selection) findAll(cmd *cobra.Command) ([]instancedir.Instance, error) 
 
 // findServing returns the instance that find would, or where none was asked for, the one that serves the directory.
 func (s *selection) findServing(cmd *cobra.Command, dir string) (*instancedir.Instance, error) {
-	if s.name == "" && !s.byPID {
+	if !s.isGiven() {
 		if serving := servingAt(listInstances(cmd).Instances, dir); len(serving) == 1 {
 			return &serving[0], nil
 		}

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/spf13/cobra"
@@ -119,6 +120,11 @@ func TestReport(t *testing.T) {
 		{exit(3, "*** ERROR: %s", "x"), "*** ERROR: x\n", 3},
 		{errSaid, "", 1},
 		{context.DeadlineExceeded, "passenger: context deadline exceeded\n", 1},
+		{
+			&os.PathError{Op: "open", Path: "x", Err: syscall.EMFILE},
+			"passenger: open x: too many open files\npassenger: the limit on open files is too low: raise it (ulimit -n, " +
+				"or LimitNOFILE= of a service)\n", 1,
+		},
 	} {
 		var b strings.Builder
 		require.Equal(t, test.status, report(&b, "passenger", test.err))

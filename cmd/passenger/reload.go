@@ -25,6 +25,9 @@ configuration is wrong or an application does not start, nothing changes: the ol
 processes keep serving, reload says why, and its exit status is 1. If the file of this program
 was replaced by another version, the new core runs that one.
 
+With --force the new core serves as soon as each application has started or failed. Those that
+have failed have error pages; the log and 'passenger status --show=errors' say why.
+
 Addresses, sockets, log and pid files, users, hooks and the records of requests
 are fixed until the instance is restarted.`,
 		Example: "  passenger reload\n  passenger-config reload --instance 8mWQ1Lxd\n  passenger reload --pid $MAINPID",
@@ -33,6 +36,7 @@ are fixed until the instance is restarted.`,
 	which.addFlags(cmd)
 	which.addIgnoreFlag(cmd)
 	pid := cmd.Flags().String("pid", "", "the `id` of a process of the instance")
+	force := cmd.Flags().Bool("force", false, "reload also if applications do not start")
 	cmd.MarkFlagsMutuallyExclusive("instance", "pid")
 	cmd.RunE = t.run(func(ctx context.Context, cmd *cobra.Command, _ []string) error {
 		if *pid != "" {
@@ -44,33 +48,37 @@ are fixed until the instance is restarted.`,
 			return err
 		}
 
-		c, err := client(instance, instancedir.WatchdogAPI, instancedir.FullAccount)
-		if err != nil {
-			return err
-		}
-
-		// The server bounds it, by what its applications may take to start.
-		_, err = c.Post(ctx, "/reload.json", nil)
-		if e, ok := errors.AsType[*apiserver.StatusError](err); ok && e.Message != "" {
-			said := exit(1, "*** ERROR: %s is not reloaded: %s", admin.Product, admin.PrintableText(e.Message))
-			fmt.Fprintln(cmd.ErrOrStderr(), said)
-
-			// The core that still serves has got the failed starts.
-			if core, err := client(instance, instancedir.CoreAPI, instancedir.ReadOnlyAccount); err == nil {
-				printFailures(ctx, cmd, core, e.Message)
-			}
-
-			return errSaid
-		}
-
-		if err != nil {
-			return explain(instance, err)
-		}
-
-		_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s serves with its configuration as it is now\n", admin.Product)
-
-		return err
+		return reload(ctx, cmd, instance, *force)
 	})
 
 	return cmd
+}
+
+func reload(ctx context.Context, cmd *cobra.Command, instance *instancedir.Instance, force bool) error {
+	c, err := client(instance, instancedir.WatchdogAPI, instancedir.FullAccount)
+	if err != nil {
+		return err
+	}
+
+	// The server bounds it, by what its applications may take to start.
+	_, err = c.Post(ctx, "/reload.json", map[string]bool{"force": force})
+	if e, ok := errors.AsType[*apiserver.StatusError](err); ok && e.Message != "" {
+		said := exit(1, "*** ERROR: %s is not reloaded: %s", admin.Product, admin.PrintableText(e.Message))
+		fmt.Fprintln(cmd.ErrOrStderr(), said)
+
+		// The core that still serves has got the failed starts.
+		if core, err := client(instance, instancedir.CoreAPI, instancedir.ReadOnlyAccount); err == nil {
+			printFailures(ctx, cmd, core, e.Message)
+		}
+
+		return errSaid
+	}
+
+	if err != nil {
+		return explain(instance, err)
+	}
+
+	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%s serves with its configuration as it is now\n", admin.Product)
+
+	return err
 }

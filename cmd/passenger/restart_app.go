@@ -95,7 +95,7 @@ func (r *restartApp) run(ctx context.Context, cmd *cobra.Command, args []string)
 			"information.", cmd.CommandPath())
 	}
 
-	instance, err := r.which.find(cmd)
+	instance, err := r.find(ctx, cmd, args)
 	if instance == nil {
 		if err == nil && r.asJSON {
 			return printJSON(cmd.OutOrStdout(), []restarted{})
@@ -136,6 +136,52 @@ func (r *restartApp) run(ctx context.Context, cmd *cobra.Command, args []string)
 	}
 
 	return r.restart(ctx, cmd, instance, c, names)
+}
+
+// find returns the instance that was asked for, or of several the one that has an application at the path or serves it.
+func (r *restartApp) find(ctx context.Context, cmd *cobra.Command, args []string) (*instancedir.Instance, error) {
+	if len(args) == 1 && !r.which.isGiven() {
+		if all := listInstances(cmd).Instances; len(all) > 1 {
+			if having := havingApp(ctx, all, args[0]); len(having) == 1 {
+				return &having[0], nil
+			}
+		}
+
+		return r.which.findServing(cmd, args[0])
+	}
+
+	return r.which.find(cmd)
+}
+
+// havingApp returns those of root's and this user's own instances that have an application at a path. Those of others
+// could say so of any.
+func havingApp(ctx context.Context, all []instancedir.Instance, path string) (having []instancedir.Instance) {
+	prefix, err := admin.NewAppPath(path)
+	if err != nil {
+		return nil
+	}
+
+	for i := range all {
+		if all[i].UID != 0 && all[i].UID != os.Geteuid() {
+			continue
+		}
+
+		c, err := client(&all[i], instancedir.CoreAPI, instancedir.ReadOnlyAccount)
+		if err != nil {
+			continue // it cannot be asked, nor told to restart
+		}
+
+		asking, cancel := context.WithTimeout(ctx, 2*promptly)
+		apps, err := admin.Apps(asking, c)
+
+		cancel()
+
+		if err == nil && len(prefix.Match(apps)) > 0 {
+			having = append(having, all[i])
+		}
+	}
+
+	return having
 }
 
 func listApps(ctx context.Context, c *apiserver.Client) ([]admin.App, error) {

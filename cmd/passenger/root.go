@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
 	"os/user"
@@ -18,10 +20,42 @@ import (
 func (l *loader) loadChecked(args []string) (agent.Config, error) {
 	cfg, err := l.load(args)
 	if err == nil {
+		cfg, err = l.loadAsUser(cfg, args)
+	}
+
+	if err == nil {
 		err = l.checkRoot(&cfg)
 	}
 
 	return cfg, err
+}
+
+// loadAsUser returns what load does if the application's files are read with the rights of the user that root becomes.
+// Who can put a link in the place of one could have root read what is another user's, such as variables with secrets.
+// As this user the server reads them at a reload, too.
+func (l *loader) loadAsUser(cfg agent.Config, args []string) (agent.Config, error) {
+	if os.Geteuid() != 0 || staysRoot(cfg.User) {
+		return cfg, nil
+	}
+
+	var again agent.Config
+
+	err := cfg.AsUser(func() (err error) {
+		again, err = quiet(*l).load(args) // the warnings were given
+		return err
+	})
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return cfg, fmt.Errorf("the user %s, whom the server becomes, must be able to read the configuration: %w",
+			cfg.User, err)
+	case err != nil:
+		return cfg, err
+	case again.User != cfg.User:
+		return cfg, fmt.Errorf("the configuration has changed while it was read: user was %s and is %s now: start "+
+			"again", cfg.User, again.User)
+	}
+
+	return again, nil
 }
 
 // checkRoot is for a server that stays root's: it refuses hooks that another user could

@@ -55,30 +55,33 @@ func (r *running) run(ctx context.Context, force func()) error {
 	r.report.serving(banner)
 
 	failure := r.serve(ctx)
-	if failure == nil {
-		r.say("Stopping: running requests may finish. Press Ctrl-C again to stop at once.")
-	} else {
+	if failure != nil {
 		r.complain(fmt.Sprintf("passenger: the server must end: %v", failure))
 	}
 
 	// While Shutdown waits for requests, another signal ends them.
+	ended, forcing := make(chan struct{}), make(chan struct{})
 	go func() {
-		for {
-			select {
-			case s := <-r.signals:
-				if !r.isReload(s) {
-					force()
-				}
-			case <-ctx.Done():
-				return
-			}
+		defer close(forcing)
+
+		if failure == nil {
+			r.passSameSignals(ended)
+			r.say("Stopping: running requests may finish. Press Ctrl-C again to stop at once.")
 		}
+
+		r.forceBySignal(ended, force)
 	}()
 	err := r.instance.Shutdown(ctx)
+	close(ended)
+	<-forcing
+
 	// A command that has started this server in the background may still wait.
 	r.report.failed(errors.Join(failure, err))
 
 	switch {
+	case err != nil && r.cfg.LogsJSON():
+		r.complain(fmt.Sprintf("the shutdown was forced: %v", err))
+		return errSaid
 	case err != nil:
 		return fmt.Errorf("the shutdown was forced: %w", err)
 	case failure != nil:
@@ -88,6 +91,40 @@ func (r *running) run(ctx context.Context, force func()) error {
 	r.say("Stopped.")
 
 	return nil
+}
+
+// sameSignal is the time in which signals count as one.
+const sameSignal = 100 * time.Millisecond
+
+// passSameSignals takes signals that are the first one once more, until sameSignal is over or ended is closed. timeout,
+// npm and others send theirs to this process and to its group.
+func (r *running) passSameSignals(ended <-chan struct{}) {
+	timer := time.NewTimer(sameSignal)
+	defer timer.Stop()
+
+	for {
+		select {
+		case <-r.signals:
+		case <-timer.C:
+			return
+		case <-ended:
+			return
+		}
+	}
+}
+
+// forceBySignal calls force at a signal that ends the server, until ended is closed.
+func (r *running) forceBySignal(ended <-chan struct{}, force func()) {
+	for {
+		select {
+		case s := <-r.signals:
+			if !r.isReload(s) {
+				force()
+			}
+		case <-ended:
+			return
+		}
+	}
 }
 
 // serve returns when the server must end: nil, or the fault that ends it.

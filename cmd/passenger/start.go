@@ -71,7 +71,7 @@ func newStartCommand(signals <-chan os.Signal) *cobra.Command {
 	addStartFlags(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		l := newLoader(cmd, options.Start)
-		return start(cmd, func() (agent.Config, error) { return l.loadChecked(args) }, signals)
+		return start(cmd, l.warningAfter(func() (agent.Config, error) { return l.loadChecked(args) }), signals)
 	}
 
 	return cmd

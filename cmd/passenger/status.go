@@ -176,37 +176,85 @@ func (s *status) run(ctx context.Context, cmd *cobra.Command) error {
 	return err
 }
 
-// showAll shows one instance after the other. One that does not respond keeps no other
-// from being shown, and makes the status.
+// promptly is how long an instance may take to be shown before those that come after it.
+const promptly = time.Second
+
+// showAll shows one instance after the other. All are asked at once, and those that do not respond promptly come last:
+// one that hangs keeps no other from being shown. It makes the status.
 func (s *status) showAll(ctx context.Context, cmd *cobra.Command, instances []instancedir.Instance) error {
 	s.serves = true
 
-	failed := false
+	texts := make([]chan instanceText, len(instances))
 	for i := range instances {
-		text, err := s.text(ctx, &instances[i])
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
+		texts[i] = make(chan instanceText, 1)
+		go func() {
+			text, err := s.text(ctx, &instances[i])
+			texts[i] <- instanceText{instances[i].Name, text, err}
+		}()
+	}
 
-		if i > 0 {
-			text = "\n" + text
-		}
+	patience, cancel := context.WithTimeout(ctx, promptly)
+	defer cancel()
 
-		if _, err := io.WriteString(cmd.OutOrStdout(), text); err != nil {
-			return err
-		}
-
-		if err != nil {
-			failed = true
-			fmt.Fprintf(cmd.ErrOrStderr(), "Instance %s: %v\n", instances[i].Name, err)
+	var late []<-chan instanceText
+	shown := shownInstances{cmd: cmd}
+	for _, text := range texts {
+		select {
+		case t := <-text:
+			shown.add(ctx, t)
+		case <-patience.Done():
+			late = append(late, text)
 		}
 	}
 
-	if failed {
+	for _, text := range late {
+		shown.add(ctx, <-text)
+	}
+
+	return shown.end()
+}
+
+// instanceText is what is shown of one instance of several.
+type instanceText struct {
+	name, text string
+	err        error
+}
+
+// shownInstances prints texts with an empty line between them.
+type shownInstances struct {
+	cmd       *cobra.Command
+	separator string
+	// failed reports whether an instance could not be shown. err is why nothing more can be.
+	failed bool
+	err    error
+}
+
+func (s *shownInstances) add(ctx context.Context, t instanceText) {
+	if s.err != nil {
+		return
+	}
+
+	if s.err = ctx.Err(); s.err != nil {
+		return
+	}
+
+	if _, s.err = io.WriteString(s.cmd.OutOrStdout(), s.separator+t.text); s.err != nil {
+		return
+	}
+
+	s.separator = "\n"
+	if t.err != nil {
+		s.failed = true
+		fmt.Fprintf(s.cmd.ErrOrStderr(), "Instance %s: %v\n", t.name, t.err)
+	}
+}
+
+func (s *shownInstances) end() error {
+	if s.err == nil && s.failed {
 		return exit(2, "Not all instances could be shown.")
 	}
 
-	return nil
+	return s.err
 }
 
 // statusView is how one thing is got and shown.

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/gopassenger/passenger/internal/agent"
+	"github.com/gopassenger/passenger/internal/options"
 )
 
 // callTimeout bounds the time that an instance may take to respond.
@@ -78,7 +79,7 @@ func invalidFlag(e *pflag.InvalidValueError) error {
 	return e
 }
 
-// nearestFlag asks whether a flag was meant that nearly has the name of an unknown one.
+// nearestFlag asks whether a flag was meant that nearly has the name of an unknown one, or has that elsewhere.
 func nearestFlag(c *cobra.Command, err error) string {
 	unknown, ok := errors.AsType[*pflag.NotExistError](err)
 	if !ok {
@@ -86,15 +87,25 @@ func nearestFlag(c *cobra.Command, err error) string {
 	}
 
 	var known []string
-	c.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, f.Name) })
+	c.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, strings.ReplaceAll(f.Name, "-", "_")) })
 
-	// The key of an option in a file has underscores.
-	best := nearest(strings.ReplaceAll(strings.ToLower(unknown.GetSpecifiedName()), "_", "-"), known)
-	if best == "" {
+	meant := meantOptions(unknown.GetSpecifiedName(), known)
+	for _, o := range agent.OptionsIn(options.Start) {
+		if o.Key == snakeCase(unknown.GetSpecifiedName()) && c.Flags().Lookup(o.FlagName()) != nil {
+			// The key of files is another name.
+			meant = []string{o.FlagName()}
+		}
+	}
+
+	for i, name := range meant {
+		meant[i] = "--" + strings.ReplaceAll(name, "_", "-")
+	}
+
+	if len(meant) == 0 {
 		return ""
 	}
 
-	return " (did you mean --" + best + "?)"
+	return " (" + question(meant) + ")"
 }
 
 // command is a command of passenger, which is made when it is needed.

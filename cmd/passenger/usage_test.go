@@ -75,6 +75,10 @@ func TestFlagsThatCannotBeUsedSayWhatCan(t *testing.T) {
 		"start --max-pol-size 3":          "unknown flag: --max-pol-size (did you mean --max-pool-size?): 'passenger start --help'",
 		"start --max_pool_size 3":         "unknown flag: --max_pool_size (did you mean --max-pool-size?): ",
 		"restart-app --rolling":           "unknown flag: --rolling: 'passenger restart-app --help'",
+		"start --workers 3":               "unknown flag: --workers (did you mean --max-pool-size or --min-instances?): ",
+		"start --socket-file x":           "unknown flag: --socket-file (did you mean --socket?): ",
+		"start --trusted-proxies":         "unknown flag: --trusted-proxies (did you mean --trusted-proxy?): ",
+		"flying --timeout 3":              "unknown flag: --timeout (did you mean --max-request-time?): ",
 		"reload --instanc x":              "unknown flag: --instanc (did you mean --instance?): ",
 	} {
 		root := newRoot(tools{}.all())

@@ -119,6 +119,41 @@ func (a *account) become() error {
 	return nil
 }
 
+// AsUser runs f, which reads files, with the rights of c's User if this process is root's and will become that user.
+// They are those of the whole process meanwhile: it is for the time before anything is started.
+func (c *Config) AsUser(f func() error) (err error) {
+	if c.User == "" || os.Geteuid() != 0 {
+		return f()
+	}
+
+	account, err := lookUp(c.User)
+	if err != nil {
+		return fmt.Errorf("cannot run as the user %q: %w", c.User, err)
+	}
+
+	groups, err := syscall.Getgroups()
+	if err != nil {
+		return err
+	}
+
+	gid := os.Getegid()
+	defer func() {
+		err = errors.Join(err, syscall.Seteuid(0), syscall.Setegid(gid), syscall.Setgroups(groups))
+	}()
+
+	for _, step := range []func() error{
+		func() error { return syscall.Setgroups(account.groups) },
+		func() error { return syscall.Setegid(account.gid) },
+		func() error { return syscall.Seteuid(account.uid) },
+	} {
+		if err := step(); err != nil {
+			return fmt.Errorf("cannot take the rights of the user %q: %w", c.User, err)
+		}
+	}
+
+	return f()
+}
+
 // takeEnvironment leaves nothing in the environment of the session that the server was
 // started from, as by sudo: neither the server's programs nor the applications are
 // part of it.

@@ -180,12 +180,21 @@ func (c *Config) optionsOf(app *runningApp) (options passenger.Options, found bo
 	return options, found, nil
 }
 
+// bootOrder says what a server boots before it serves. force: what does not start does not keep it from that.
+type bootOrder struct {
+	running []runningApp
+	force   bool
+}
+
 // boot starts processes of the applications that run elsewhere. It returns when they have
-// started, or one has failed.
-func (s *Server) boot(ctx context.Context, running []runningApp) error {
-	steps, err := s.cfg.bootSteps(running)
-	if err != nil {
+// started, or one has failed; with force when each has started or failed, which was logged.
+func (s *Server) boot(ctx context.Context, order bootOrder) error {
+	steps, err := s.cfg.bootSteps(order.running)
+	switch {
+	case err != nil && !order.force:
 		return err
+	case err != nil:
+		s.log.Error(err, "not all applications are booted, as the reload was forced")
 	}
 
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -200,7 +209,8 @@ func (s *Server) boot(ctx context.Context, running []runningApp) error {
 		}
 
 		booting.Go(func() {
-			if err := s.pool.StartN(ctx, &step.options, step.n); err != nil {
+			err := s.pool.StartN(ctx, &step.options, step.n)
+			if err != nil && !order.force {
 				// The first error counts.
 				cancel(err)
 			}
@@ -214,8 +224,8 @@ func (s *Server) boot(ctx context.Context, running []runningApp) error {
 
 // replaceCore replaces the core by a new one with the configuration cfg, once that has
 // booted the applications of the old one. It runs the program file; nil means the program
-// that cores run now.
-func (i *Instance) replaceCore(ctx context.Context, at *runtimeDir, cfg *Config, file *os.File) error {
+// that cores run now. force: applications that do not start do not keep it from serving.
+func (i *Instance) replaceCore(ctx context.Context, at *runtimeDir, cfg *Config, file *os.File, force bool) error {
 	asking, cancel := context.WithTimeout(ctx, responseTimeout)
 	defer cancel()
 	response, err := i.dog.Ask(asking, coreName, runningQuestion)
@@ -230,7 +240,7 @@ func (i *Instance) replaceCore(ctx context.Context, at *runtimeDir, cfg *Config,
 
 	// What is wrong shows before a core is started. The core finds the same steps by itself.
 	steps, err := cfg.bootSteps(running)
-	if err != nil {
+	if err != nil && !force {
 		return err
 	}
 
@@ -244,7 +254,7 @@ func (i *Instance) replaceCore(ctx context.Context, at *runtimeDir, cfg *Config,
 	// A core that takes the place of this one after a crash has nothing to boot: it serves at once.
 	config := at.coreConfig(cfg)
 	booting := *config
-	booting.Running = running
+	booting.Running, booting.Force = running, force
 	next := watchdog.Replacement{
 		Config:       &booting,
 		Restart:      config,

@@ -45,6 +45,8 @@ type coreConfig struct {
 	Accounts                []apiserver.Account
 	// Running are the applications to boot before this core serves; see replaceCore.
 	Running []runningApp
+	// Force reports whether this core serves even if applications of Running do not start.
+	Force bool
 	// Router is where transactions go, without what is only for the router.
 	Router ustrouter.Config
 }
@@ -91,8 +93,18 @@ func RunCore(ctx context.Context, parent *watchdog.Parent, signals <-chan os.Sig
 	})
 	c.server.startCompanions()
 
-	return c.serve(ctx, signals)
+	if err := c.serve(ctx, signals); err != nil {
+		c.log.Error(err, "the core has not ended in order")
+		return &LoggedError{err}
+	}
+
+	return nil
 }
+
+// LoggedError was logged.
+type LoggedError struct{ error }
+
+func (e *LoggedError) Unwrap() error { return e.error }
 
 func (c *core) start(ctx context.Context) error {
 	if err := checkProtocol(c.parent.Protocol); err != nil {
@@ -164,7 +176,8 @@ func (c *core) start(ctx context.Context) error {
 		case <-booting.Done():
 		}
 	}()
-	c.server, err = newServer(booting, &c.cfg.Server, listeners, c.cfg.AppSockets, c.cfg.Running, watching, c.log)
+	order := bootOrder{c.cfg.Running, c.cfg.Force}
+	c.server, err = newServer(booting, &c.cfg.Server, listeners, c.cfg.AppSockets, order, watching, c.log)
 	if err != nil {
 		return errors.Join(err, api.Close())
 	}
@@ -289,8 +302,11 @@ func (c *core) serve(ctx context.Context, signals <-chan os.Signal) error {
 // respond responds to a question of the watchdog.
 func (c *core) respond(q *watchdog.Question) {
 	var body any
-	if q.On == runningQuestion {
+	switch q.On {
+	case runningQuestion:
 		body = c.server.running()
+	case aliveQuestion:
+		_ = c.server.pool.Identities() // by which the lock is known to be free
 	}
 
 	if news, ok := strings.CutPrefix(q.On, failuresNews); ok {

@@ -44,8 +44,8 @@ type Instance struct {
 	ended     chan error
 	// program is what cores run; changing is held while it is replaced.
 	program *program
-	// stop ends what was begun by watch.
-	stop func()
+	// stop ends what was begun by watch, stopLifeSigns what tells systemd that this server is alive.
+	stop, stopLifeSigns func()
 
 	// starts are those of the applications. initialized is closed when the hooks and systemd
 	// have been notified that the server is ready.
@@ -103,6 +103,11 @@ func Start(
 	}
 
 	if err := cfg.readDashboardPassword(i.log); err != nil {
+		return nil, err
+	}
+
+	signsOfLife, err := takeWatchdogTime()
+	if err != nil {
 		return nil, err
 	}
 
@@ -168,6 +173,7 @@ func Start(
 	}
 
 	i.watch(ctx)
+	i.stopLifeSigns = i.startLifeSigns(ctx, signsOfLife)
 	if cfg.Flying != nil {
 		cfg.Flying.serving(cfg.SocketFile, i.log)
 	}
@@ -307,7 +313,7 @@ func (i *Instance) replaceRuntimeDir(ctx context.Context) error {
 		}
 	}
 
-	err = i.replaceCore(ctx, to, &i.coreCfg, nil)
+	err = i.replaceCore(ctx, to, &i.coreCfg, nil, false)
 	if err != nil && ctx.Err() == nil {
 		// It has to be replaced, whether the applications start or not.
 		i.log.Error(err, "the new core does not wait for the applications")
@@ -341,6 +347,7 @@ func (i *Instance) api(p *runtimeDir) (*apiserver.Server, error) {
 		Settings:       func() map[string]any { return map[string]any{logLevelKey: i.level.get()} },
 		ReopenLogs:     i.cfg.reopens(i.ReopenLogs),
 		Reload:         i.Reload,
+		ForceReload:    i.ForceReload,
 		Shutdown:       func() { i.end(nil) },
 	})
 }
@@ -388,8 +395,10 @@ func (i *Instance) Shutdown(ctx context.Context) error {
 
 	// Only the core accepts from now on; when it has ended, nothing listens.
 	err := i.closeSockets()
+	shutdown := i.dog.Shutdown(ctx)
+	i.stopLifeSigns() // until now the requests may have needed their time
 
-	return errors.Join(err, i.dog.Shutdown(ctx), i.close())
+	return errors.Join(err, shutdown, i.close())
 }
 
 func (i *Instance) closeSockets() error {

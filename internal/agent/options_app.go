@@ -48,7 +48,7 @@ var applicationOptions = func() []Option {
 				"speaks the [spawn handshake](loader-protocol.md).")),
 		option("envvars", perRequest, func(c *Config) any { return &c.EnvVars },
 			"an environment variable, as `NAME=VALUE`; repeatable", flag("envvar"), params("env_vars"), secretValue,
-			detail("In a file an object; not in the environment.")),
+			detail("In a file an object.")),
 		option("env_files", perRequest, func(c *Config) any { return &c.EnvFiles },
 			"a `file` of environment variables; repeatable", as(options.Paths), flag("env-file"),
 			detail("Read at each start; later files count more, and `envvars` most. A dash in front allows a file to "+

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -17,7 +18,13 @@ var errNoReload = errors.New("the configuration of this server cannot be read ag
 //
 // The new core runs the program that is where this one was started from, if that is
 // another one now. The watchdog, which is this process, stays what it is.
-func (i *Instance) Reload(ctx context.Context) error {
+func (i *Instance) Reload(ctx context.Context) error { return i.reload(ctx, false) }
+
+// ForceReload is Reload with a new core that serves whether all applications start or not. What does not start has
+// error pages then. One of many tenants is not to keep the operator from a new configuration or a new program.
+func (i *Instance) ForceReload(ctx context.Context) error { return i.reload(ctx, true) }
+
+func (i *Instance) reload(ctx context.Context, force bool) (err error) {
 	if i.reconfigure == nil {
 		return errNoReload
 	}
@@ -25,40 +32,25 @@ func (i *Instance) Reload(ctx context.Context) error {
 	// Two reloads at a time would both replace the same core.
 	i.changing.Lock()
 	defer i.changing.Unlock()
-	next, err := i.reconfigure()
-	if err == nil {
-		err = next.Validate()
-	}
 
-	// What cannot change is found before anything is started.
-	if err == nil {
-		err = i.cfg.sameStart(&next)
-	}
+	// systemd waits for this after a signal of its own, also if nothing comes of it.
+	done := i.notifyReloading()
+	defer func() { done(err) }()
 
-	if err == nil && next.Flying != nil {
-		err = next.Flying.prepare(&next, i.log)
-	}
-
-	if err == nil {
-		err = next.readDashboardPassword(i.log)
-	}
-
+	next, err := i.nextConfig()
 	if err != nil {
 		return fmt.Errorf("the new configuration was rejected; the old one stays in effect: %w", err)
 	}
 
-	// systemd only hears of a reload that begins: a rejected configuration changes nothing.
-	done := i.notifyReloading()
 	upgraded, err := i.program.successor()
 	if err == nil {
-		err = i.replaceCore(ctx, i.runtimeDir(), &next, upgraded)
+		err = i.replaceCore(ctx, i.runtimeDir(), &next, upgraded, force)
 		if err != nil && upgraded != nil {
 			err = errors.Join(fmt.Errorf("with the program that is at %s now: %w", i.program.path, err),
 				upgraded.Close())
 		}
 	}
 
-	done(err)
 	if err != nil {
 		return fmt.Errorf("the new core was not started; the old one serves with its configuration and "+
 			"processes: %w", err)
@@ -77,6 +69,28 @@ func (i *Instance) Reload(ctx context.Context) error {
 	return nil
 }
 
+// nextConfig reads the configuration again, and makes sure that it can take the place of this one.
+func (i *Instance) nextConfig() (Config, error) {
+	next, err := i.reconfigure()
+	if err == nil {
+		err = next.Validate()
+	}
+
+	if err == nil {
+		err = i.cfg.sameStart(&next)
+	}
+
+	if err == nil && next.Flying != nil {
+		err = next.Flying.prepare(&next, i.log)
+	}
+
+	if err == nil {
+		err = next.readDashboardPassword(i.log)
+	}
+
+	return next, err
+}
+
 // LogReloadFailure logs the error of a reload that no caller waits for.
 func (i *Instance) LogReloadFailure(err error) { i.log.Error(err, "cannot reload") }
 
@@ -85,8 +99,8 @@ func (c *Config) sameStart(next *Config) error {
 	var errs []error
 	for _, o := range withField(c.scope()) {
 		if before, after := o.Value(c), o.Value(next); o.Fixed && !reflect.DeepEqual(before, after) {
-			errs = append(errs, fmt.Errorf("%s was %v and is %v now, which takes effect when the server is restarted",
-				o.Key, before, after))
+			errs = append(errs, fmt.Errorf("%s was %s and is %s now, which takes effect when the server is restarted",
+				o.Key, inWords(before), inWords(after)))
 		}
 	}
 
@@ -97,4 +111,23 @@ func (c *Config) sameStart(next *Config) error {
 	}
 
 	return errors.Join(errs...)
+}
+
+// inWords is an option's value in a message, as a file has it.
+func inWords(value any) string {
+	if v := reflect.ValueOf(value); !v.IsValid() || v.IsZero() && v.Kind() == reflect.String ||
+		(v.Kind() == reflect.Map || v.Kind() == reflect.Slice) && v.Len() == 0 {
+		return "not set"
+	}
+
+	if text, ok := value.(string); ok {
+		return text
+	}
+
+	text, err := json.Marshal(value)
+	if err != nil {
+		return fmt.Sprint(value)
+	}
+
+	return string(text)
 }

@@ -110,7 +110,7 @@ type observers struct {
 // owns. Nothing is left running when it fails. ctx bounds the boot. sockets is a
 // directory for the processes' sockets; empty means that the spawner makes one.
 func newServer(
-	ctx context.Context, cfg *Config, listeners []listening, sockets string, running []runningApp, watching observers,
+	ctx context.Context, cfg *Config, listeners []listening, sockets string, order bootOrder, watching observers,
 	log logr.Logger,
 ) (*Server, error) {
 	s := &Server{
@@ -124,7 +124,7 @@ func newServer(
 	s.limiter = connlimit.New(cfg.limits(), log)
 	err := s.prepare(sockets, watching)
 	if err == nil {
-		if err = s.boot(ctx, running); err != nil {
+		if err = s.boot(ctx, order); err != nil {
 			failures := s.pool.FailedSpawns()
 
 			// The processes end before the factory, which has the directory of their sockets.

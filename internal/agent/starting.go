@@ -195,7 +195,7 @@ func (i *Instance) announce(ctx context.Context) {
 		select {
 		case <-changed:
 		case <-extend.C:
-			i.notify(fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", extension.Microseconds()))
+			i.notifyExtension()
 		case <-bound.C:
 			// An application that does not start must not keep the others from being announced.
 			waits = false

@@ -7,6 +7,8 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/coreos/go-systemd/v22/daemon"
 	"golang.org/x/sys/unix"
@@ -114,12 +116,30 @@ func inheritedSocket(fd int) (socket, error) {
 	return s, nil
 }
 
-// notifyReloading tells systemd that a reload begins; done, that it has ended, and
-// how.
+// notifyReloading tells systemd that a reload begins, and asks for more time until it ends; done tells how it has.
 func (i *Instance) notifyReloading() (done func(error)) {
 	i.notify(daemon.SdNotifyReloading + "\n" + daemon.SdNotifyMonotonicUsec())
 
+	ended := make(chan struct{})
+	var extending sync.WaitGroup
+	extending.Go(func() {
+		ticker := time.NewTicker(extendInterval)
+		defer ticker.Stop()
+
+		for {
+			select {
+			case <-ticker.C:
+				i.notifyExtension()
+			case <-ended:
+				return
+			}
+		}
+	})
+
 	return func(err error) {
+		close(ended)
+		extending.Wait()
+
 		status := "STATUS="
 		if err != nil {
 			status += "The reload has failed: " + firstLine(err.Error())
@@ -129,15 +149,47 @@ func (i *Instance) notifyReloading() (done func(error)) {
 	}
 }
 
+// notifyExtension asks systemd for more time.
+func (i *Instance) notifyExtension() {
+	i.notify(fmt.Sprintf("EXTEND_TIMEOUT_USEC=%d", extension.Microseconds()))
+}
+
 // firstLine is what systemd's protocol has room for.
 func firstLine(text string) string {
 	line, _, _ := strings.Cut(text, "\n")
 	return line
 }
 
+// notifyTime is how long the service manager may leave its socket full.
+const notifyTime = time.Second
+
+// sendNotification sends systemd, if it has started us, a message. Unlike daemon.SdNotify, it does not
+// wait for a service manager that does not read.
+func sendNotification(state string) error {
+	path := os.Getenv("NOTIFY_SOCKET")
+	if path == "" {
+		return nil
+	}
+
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: path, Net: "unixgram"})
+	if err != nil {
+		return err
+	}
+
+	defer func() { _ = conn.Close() }()
+
+	if err := conn.SetWriteDeadline(time.Now().Add(notifyTime)); err != nil {
+		return err
+	}
+
+	_, err = conn.Write([]byte(state))
+
+	return err
+}
+
 // notify tells systemd, if it has started us, how we are.
 func (i *Instance) notify(state string) {
-	if _, err := daemon.SdNotify(false, state); err != nil {
+	if err := sendNotification(state); err != nil {
 		i.log.Error(err, "cannot notify systemd", "socket", os.Getenv("NOTIFY_SOCKET"))
 	}
 }
@@ -146,7 +198,7 @@ func (i *Instance) notify(state string) {
 // that pid is the server's process, which will tell when it is ready. systemd
 // listens to none but the main process of a unit of Type=notify.
 func NotifyMainPID(pid int) error {
-	if _, err := daemon.SdNotify(false, fmt.Sprintf("MAINPID=%d", pid)); err != nil {
+	if err := sendNotification(fmt.Sprintf("MAINPID=%d", pid)); err != nil {
 		return fmt.Errorf("cannot tell systemd the server's process at %s: %w", os.Getenv("NOTIFY_SOCKET"), err)
 	}
 

@@ -32,6 +32,7 @@ type Listening struct {
 	// Addr is where; the unspecified address means each, and that of IPv6 mostly each of
 	// IPv4, too.
 	Addr  netip.Addr
+	Port  int
 	UID   int
 	Inode uint64
 }

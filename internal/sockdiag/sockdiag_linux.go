@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -97,10 +98,21 @@ func Listener(at netip.AddrPort) (uid int, err error) {
 }
 
 // Listeners returns the sockets that listen on a port of this host, on any address.
-func Listeners(port int) (found []Listening, err error) {
+func Listeners(port int) ([]Listening, error) {
+	found, err := AllListeners()
+	return slices.DeleteFunc(found, func(l Listening) bool { return l.Port != port }), err
+}
+
+// AllListeners returns the sockets that listen on any port of this host.
+func AllListeners() (found []Listening, err error) {
 	err = procTable{root: "/proc/net"}.each(func(at [2]netip.AddrPort, s socket) {
-		if s.state == listening && int(at[0].Port()) == port {
-			found = append(found, Listening{Addr: at[0].Addr(), UID: int(s.uid), Inode: uint64(s.inode)})
+		if s.state == listening {
+			found = append(found, Listening{
+				Addr:  at[0].Addr(),
+				Port:  int(at[0].Port()),
+				UID:   int(s.uid),
+				Inode: uint64(s.inode),
+			})
 		}
 	})
 

@@ -20,6 +20,10 @@ func Listener(netip.AddrPort) (uid int, err error) { return 0, ErrUnavailable }
 // Linux tells; here the error is ErrUnavailable.
 func Listeners(int) ([]Listening, error) { return nil, ErrUnavailable }
 
+// AllListeners returns the sockets that listen on any port of this host. Only Linux tells; here the
+// error is ErrUnavailable.
+func AllListeners() ([]Listening, error) { return nil, ErrUnavailable }
+
 // Backlog returns how many connections wait in the kernel until the program accepts them. Only Linux tells; here the
 // error is ErrUnavailable.
 func Backlog(syscall.Conn) (waiting int, err error) { return 0, ErrUnavailable }

@@ -1,6 +1,8 @@
 package e2e_test
 
 import (
+	"errors"
+	"net/http"
 	"os"
 	"testing"
 
@@ -62,5 +64,39 @@ func TestFlyingReloadBootsWhatRuns(t *testing.T) {
 		require.Equal(t, pids[a.root], f.byHTTP(t, a, "/").PID)
 	}
 
+	f.stop(t)
+}
+
+// One tenant whose application does not start any more does not keep the operator from a reload: who forces it has the
+// others served by the new core, and that one when it is repaired.
+func TestFlyingForcedReloadLeavesOutWhatDoesNotStart(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	box := newFlyingSandbox(t)
+	f := startFlying(t, box)
+	good, bad := box.goTenant(t, "a", daemonUID), box.goTenant(t, "b", binUID)
+	before := f.byHTTP(t, good, "/").PID
+	f.byHTTP(t, bad, "/")
+	core := f.core(t)
+
+	require.NoError(t, os.Rename(bad.root, bad.root+".gone"))
+	_, err := f.reload(t)
+	require.Error(t, err)
+	require.Equal(t, core, f.core(t))
+
+	out, err := f.reload(t, "--force")
+	require.NoError(t, err, out)
+	require.NotEqual(t, core, f.servingCore(t))
+	require.NotEqual(t, before, f.byHTTP(t, good, "/").PID)
+	f.Stderr.Await(t, "cannot start a process: ", 2, f.Ended)
+
+	require.NoError(t, os.Rename(bad.root+".gone", bad.root))
+	eventually(t, func() error {
+		if a := f.client(t).get(t, "/", f.header(t, bad)...); a.StatusCode != http.StatusOK {
+			return errors.New(a.Status)
+		}
+
+		return nil
+	})
 	f.stop(t)
 }

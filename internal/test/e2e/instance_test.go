@@ -19,6 +19,7 @@ import (
 	"github.com/gopassenger/passenger/instancedir"
 	"github.com/gopassenger/passenger/internal/test/boxed"
 	"github.com/gopassenger/passenger/internal/test/longtests"
+	"github.com/gopassenger/passenger/internal/test/printed"
 )
 
 // instances are what tools find of the sandbox.
@@ -354,8 +355,82 @@ func TestDirectoryNamesTheInstance(t *testing.T) {
 	require.Error(t, err)
 	require.Contains(t, string(out), "multiple Passenger instances are running")
 
+	// So it does for a restart.
+	before := s.apps(t)
+	require.Contains(t, s.tool(t, "restart-app", second, "--wait"), "Restarted "+second)
+	require.NotEqual(t, before, s.apps(t))
+
+	cmd = exec.CommandContext(t.Context(), filepath.Join(built, "passenger"), "restart-app", "/")
+	cmd.Dir, cmd.Env = s.Dir, s.Env()
+	out, err = cmd.Output()
+	require.Error(t, err)
+	require.Contains(t, string(out), "multiple Passenger instances are running", "both have applications below")
+
 	// Each leaves only its own behind for a moment.
 	other.signal(t, syscall.SIGTERM)
 	<-other.Ended
 	other.Judged = true
+}
+
+// An instance that hangs keeps no other from being shown, wherever it is in the list.
+func TestStatusShowsWhoRespondsBeforeWhoHangs(t *testing.T) {
+	t.Parallel()
+	box := newSandbox(t)
+
+	servers := make([]*server, 3)
+	for i := range servers {
+		servers[i] = startIn(t, box, &launch{dir: t.TempDir(), args: append(testApp(t), "--min-instances", "1")})
+		servers[i].Stdout.Await(t, ": started in ", 1, servers[i].Ended)
+	}
+
+	hanging := servers[1].core(t)
+	signalAll(t, syscall.SIGSTOP, hanging)
+
+	var shown printed.Output
+	cmd := exec.CommandContext(t.Context(), filepath.Join(built, "passenger"), "status")
+	cmd.Dir, cmd.Env = box.Dir, box.Env()
+	cmd.Stdout, cmd.Stderr = &shown, &shown
+	require.NoError(t, cmd.Start())
+
+	done := make(chan struct{})
+	go func() {
+		_ = cmd.Wait() // how it ended is in ProcessState
+		close(done)
+	}()
+
+	shown.Await(t, "Serves  : ", 2, done)
+	signalAll(t, syscall.SIGCONT, hanging)
+	<-done
+	require.True(t, cmd.ProcessState.Success(), shown.String())
+	require.Equal(t, 3, strings.Count(shown.String(), "Serves  : "))
+
+	for _, s := range servers {
+		s.signal(t, syscall.SIGTERM)
+		<-s.Ended
+		s.Judged = true
+	}
+}
+
+// The daemon of Flying does not say in its instance directory which applications it has: it is asked, and other users'
+// instances, which could say anything, are not.
+func TestPathNamesTheInstanceThatHasTheApplication(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	box := newFlyingSandbox(t)
+	f := startFlying(t, box)
+	a := box.goTenant(t, "tenant", daemonUID)
+	before := f.byHTTP(t, a, "/").PID
+
+	dir := box.publicDir(t)
+	other := startIn(t, box, &launch{dir: dir, args: append(testApp(t), "--min-instances", "1")})
+	other.Stdout.Await(t, ": started in ", 1, other.Ended)
+
+	require.Contains(t, f.tool(t, "restart-app", a.root, "--wait"), "Restarted ")
+	require.NotEqual(t, before, f.byHTTP(t, a, "/").PID)
+
+	other.signal(t, syscall.SIGTERM)
+	<-other.Ended
+	other.Judged = true
+
+	f.stop(t)
 }

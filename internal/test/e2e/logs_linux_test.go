@@ -99,8 +99,10 @@ func TestTerminalShowsLogsForPeople(t *testing.T) {
 func TestLogsInJSON(t *testing.T) {
 	t.Parallel()
 	s := &server{sandbox: newSandbox(t)}
+	dir := t.TempDir()
+	writePassengerfile(t, dir, `{"threads": 3}`)
 	s.Cmd = s.command(t.Context(), &launch{
-		dir: t.TempDir(), args: append(testApp(t), "--address", "127.0.0.1", "--port", "0", "--log-format", "json"),
+		dir: dir, args: append(testApp(t), "--address", "127.0.0.1", "--port", "0", "--log-format", "json"),
 	})
 	s.run(t)
 	const told = "the server takes requests on "
@@ -112,7 +114,36 @@ func TestLogsInJSON(t *testing.T) {
 	s.Stderr.Await(t, `"app_line":{"level":"warn","n":1}`, 1, s.Ended)
 	s.Stderr.Await(t, `"msg":"a line"`, 1, s.Ended)
 	c.CloseIdleConnections()
+
+	_, err := s.reload(t)
+	require.NoError(t, err)
+	s.Stderr.Await(t, "unknown option", 2, s.Ended)
 	s.stop(t)
+
+	for line := range strings.Lines(s.Stdout.String() + s.Stderr.String()) {
+		require.True(t, json.Valid([]byte(line)), line)
+	}
+}
+
+// A forced end is no exception.
+func TestForcedEndInJSON(t *testing.T) {
+	t.Parallel()
+	s := &server{sandbox: newSandbox(t)}
+	s.Cmd = s.command(t.Context(), &launch{
+		dir: t.TempDir(), args: append(testApp(t), "--address", "127.0.0.1", "--port", "0", "--log-format", "json"),
+	})
+	s.run(t)
+	const told = "the server takes requests on "
+	s.Stdout.Await(t, told, 1, s.Ended)
+	s.url = regexp.MustCompile(told + `(http://[0-9.:]+)`).FindStringSubmatch(s.Stdout.String())[1]
+	held := s.client(t).background(t, "/hold")
+	s.Stderr.Await(t, heldText(1), 1, s.Ended)
+	s.signal(t, syscall.SIGTERM)
+	s.Stdout.Await(t, "Stopping: ", 1, s.Ended)
+	s.signal(t, syscall.SIGTERM)
+	<-held
+	s.requireExit(t, 1)
+	require.Contains(t, s.Stderr.String(), "the shutdown was forced")
 
 	for line := range strings.Lines(s.Stdout.String() + s.Stderr.String()) {
 		require.True(t, json.Valid([]byte(line)), line)

@@ -210,3 +210,35 @@ func TestProcessThatDeniesConnectionsIsReplaced(t *testing.T) {
 		return nil
 	})
 }
+
+// In a network namespace without loopback, no program can be reached by TCP: the error says that, and the way that is left
+// works.
+func TestNamespaceWithoutLoopback(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+	alone := func(cmd *exec.Cmd) { cmd.SysProcAttr = &syscall.SysProcAttr{Unshareflags: syscall.CLONE_NEWNET} }
+	probe := exec.CommandContext(t.Context(), "true")
+	alone(probe)
+	if out, err := probe.CombinedOutput(); err != nil {
+		interpreters.Missing(t, "root", fmt.Sprintf("cannot have a network namespace: %v: %s", err, out))
+	}
+
+	python := interpreters.Find(t, "python", "python3")
+	serve := func(command string, args ...string) *server {
+		return start(t, &launch{dir: t.TempDir(), change: alone, args: append([]string{
+			"--start-command", python + " -c '" + command + "'",
+			"--min-instances", "1", "--start-timeout", "3",
+		}, args...)})
+	}
+
+	s := serve(`import http.server, os; http.server.HTTPServer(("127.0.0.1", int(os.environ["PORT"])), ` +
+		`http.server.SimpleHTTPRequestHandler).serve_forever()`)
+	s.Stderr.Await(t, "could not be reached within 3s", 1, s.Ended)
+	require.Contains(t, s.Stderr.String(), "network is unreachable")
+	require.Contains(t, s.Stderr.String(), "ip link set lo up")
+	s.stop(t)
+
+	s = serve(`import socket, time; l = socket.socket(socket.AF_UNIX); l.bind("'$SOCKET'"); l.listen(); time.sleep(600)`)
+	s.Stdout.Await(t, "started in", 1, s.Ended)
+	s.stop(t)
+}

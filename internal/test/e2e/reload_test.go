@@ -15,9 +15,9 @@ import (
 )
 
 // reload runs passenger reload.
-func (s *server) reload(t testing.TB) (string, error) {
+func (s *server) reload(t testing.TB, args ...string) (string, error) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), filepath.Join(built, "passenger"), "reload")
+	cmd := exec.CommandContext(t.Context(), filepath.Join(built, "passenger"), append([]string{"reload"}, args...)...)
 	cmd.Env, cmd.Dir = s.Cmd.Env, s.Dir
 	out, err := cmd.CombinedOutput()
 
@@ -44,7 +44,9 @@ func TestBadConfigurationIsRefusedWholeOnReload(t *testing.T) {
 		{"{\n  \"min_instances\": 2,\n  \"max_pool_size\" 3\n}", "Passengerfile.json, line 3, is not valid"},
 		{`{"min_instances": 2, "max_pool_size": "many"}`, "max_pool_size must be a whole number"},
 		{`{"min_instances": 2, "max_pool_size": 0}`, "max_pool_size is 0"},
-		{`{"min_instances": 2, "pid_file": "p"}`, "pid_file was  and is " + filepath.Join(dir, "p") + " now"},
+		{`{"min_instances": 2, "pid_file": "p"}`, "pid_file was not set and is " + filepath.Join(dir, "p") + " now"},
+		{`{"ctls": ["hook_attached_process=/bin/true"]}`, `ctls was not set and is {"hook_attached_process":"/bin/true"} now`},
+		{`{"drain_delay": 3}`, "drain_delay was 0 and is 3 now"},
 		{`{"min_instances": 2, "app_type": "cobol"}`, "cobol"},
 	} {
 		writePassengerfile(t, dir, wrong.text)

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"net/http"
 	"syscall"
 	"testing"
 
@@ -68,4 +69,22 @@ func TestClosedStandardFilesAreNotReused(t *testing.T) {
 	eventually(t, func() error { return askOnce(t.Context(), c) })
 	c.CloseIdleConnections()
 	s.stop(t)
+}
+
+// Programs such as timeout send a signal to the server and to its process group: it is one request for an end, not two.
+func TestSignalsAtOnceForceNoEnd(t *testing.T) {
+	t.Parallel()
+	s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
+	held := s.client(t).background(t, "/hold")
+	s.Stderr.Await(t, heldText(1), 1, s.Ended)
+
+	// Different ones, as the kernel makes one of the same.
+	s.signal(t, syscall.SIGTERM)
+	s.signal(t, syscall.SIGINT)
+	s.Stdout.Await(t, stopping, 1, s.Ended)
+	signalAll(t, syscall.SIGUSR1, s.apps(t)...)
+	a := <-held
+	require.NoError(t, a.err)
+	require.Equal(t, http.StatusOK, a.StatusCode)
+	s.requireExit(t, 0)
 }

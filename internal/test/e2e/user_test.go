@@ -219,3 +219,37 @@ func TestUserWithoutRoot(t *testing.T) {
 	s := startIn(t, box, became)
 	require.Equal(t, http.StatusOK, s.client(t).get(t, "/").StatusCode)
 }
+
+// What the user could not read, root does not read either: a link may lead to another user's configuration, with secrets. What
+// only the user can read is read.
+func TestUsersConfigurationIsReadWithTheUsersRights(t *testing.T) {
+	t.Parallel()
+	requireRoot(t)
+
+	for _, name := range []string{"Passengerfile.json", "passenger-standalone.json"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			box := newUsersSandbox(t)
+			l := box.asBin(t)
+			others := filepath.Join(box.Dir, "others.json")
+			require.NoError(t, os.WriteFile(others, []byte(`{"envvars": {"SECRET": "of another user"}}`), 0o600))
+			file := filepath.Join(l.dir, name)
+			require.NoError(t, os.Symlink(others, file))
+
+			s := &server{sandbox: box}
+			s.Cmd = box.command(t.Context(), l)
+			s.run(t)
+			s.requireExit(t, 1)
+			require.Contains(t, s.Stderr.String(), "the user bin, whom the server becomes, must be able to read the "+
+				"configuration: cannot read the configuration: open "+file+": permission denied")
+
+			require.NoError(t, os.Remove(file))
+			require.NoError(t, os.WriteFile(file, []byte(`{"unknown_one": 1}`), 0o600))
+			require.NoError(t, os.Chown(file, binUID, binUID))
+			own := startIn(t, box, l)
+			require.Equal(t, http.StatusOK, own.client(t).get(t, "/").StatusCode)
+			require.Equal(t, 1, strings.Count(own.Stderr.String(), "unknown_one"), "one warning")
+			own.stop(t)
+		})
+	}
+}
