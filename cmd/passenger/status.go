@@ -196,8 +196,9 @@ func (s *status) showAll(ctx context.Context, cmd *cobra.Command, instances []in
 	patience, cancel := context.WithTimeout(ctx, promptly)
 	defer cancel()
 
-	var late []<-chan instanceText
 	shown := shownInstances{cmd: cmd}
+
+	var late []<-chan instanceText
 	for _, text := range texts {
 		select {
 		case t := <-text:

@@ -21,7 +21,7 @@ func pipedSite(t *testing.T, guard *headguard.Guard, handler http.HandlerFunc) (
 	t.Helper()
 
 	l := pipenet.NewListener(&net.TCPAddr{})
-	server := &http.Server{ //nolint:gosec // G112: the test's own client
+	server := &http.Server{
 		Handler:     guard.Handler(handler),
 		ConnState:   guard.ConnState,
 		ConnContext: guard.ConnContext,

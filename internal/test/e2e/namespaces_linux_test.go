@@ -73,15 +73,6 @@ func startForNobody(t testing.TB, script string, args ...string) *server {
 	})
 }
 
-// publicDir is an application's directory that every user can read.
-func (s *sandbox) publicDir(t testing.TB) string {
-	t.Helper()
-	dir := filepath.Join(s.Dir, "app")
-	require.NoError(t, os.Mkdir(dir, 0o755))
-
-	return dir
-}
-
 // statusText is what the tools show.
 func (s *server) statusText(t testing.TB) string {
 	t.Helper()

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"testing"
@@ -71,4 +72,13 @@ func eventually(t testing.TB, check func() error) {
 func eventuallyWithin(t testing.TB, patience time.Duration, check func() error) {
 	t.Helper()
 	require.NoError(t, awaited.Within(patience, check))
+}
+
+// publicDir is an application's directory that every user can read.
+func (s *sandbox) publicDir(t testing.TB) string {
+	t.Helper()
+	dir := filepath.Join(s.Dir, "app")
+	require.NoError(t, os.Mkdir(dir, 0o755))
+
+	return dir
 }
