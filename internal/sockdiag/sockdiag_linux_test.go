@@ -78,7 +78,7 @@ func startOther(t *testing.T, address string) *other {
 
 	cmd := exec.Command(fmt.Sprintf("/proc/self/fd/%d", 3))
 	cmd.ExtraFiles = []*os.File{program}
-	cmd.Env = []string{listenVar + "=" + address}
+	cmd.Env = []string{listenVar + "=" + address, "GORACE=atexit_sleep_ms=0"}
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: stranger, Gid: stranger}}
 	in, err := cmd.StdinPipe()
