@@ -150,10 +150,10 @@ func (c *client) hangUp() {
 type load struct {
 	// thinkTime is between a response and the next request of a client.
 	thinkTime time.Duration
-	ending   atomic.Bool
-	requests atomic.Int64
-	done     sync.WaitGroup
-	begun    time.Time
+	ending    atomic.Bool
+	requests  atomic.Int64
+	done      sync.WaitGroup
+	begun     time.Time
 
 	mu       sync.Mutex
 	failures []*failure
