@@ -59,6 +59,17 @@ func (p procTable) listener(local netip.AddrPort) (found socket, err error) {
 	return found, err
 }
 
+// listeners returns the sockets that listen on a port, on any address.
+func (p procTable) listeners(port int) (found []Listening, err error) {
+	err = p.each(func(at [2]netip.AddrPort, s socket) {
+		if s.state == listening && int(at[0].Port()) == port {
+			found = append(found, Listening{Addr: at[0].Addr(), UID: int(s.uid), Inode: uint64(s.inode)})
+		}
+	})
+
+	return found, err
+}
+
 // each calls f with each socket and its addresses.
 func (p procTable) each(f func(at [2]netip.AddrPort, s socket)) error {
 	for _, name := range []string{"tcp", "tcp6"} {

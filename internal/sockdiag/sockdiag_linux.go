@@ -97,14 +97,14 @@ func Listener(at netip.AddrPort) (uid int, err error) {
 }
 
 // Listeners returns the sockets that listen on a port of this host, on any address.
-func Listeners(port int) (found []Listening, err error) {
-	err = procTable{root: "/proc/net"}.each(func(at [2]netip.AddrPort, s socket) {
-		if s.state == listening && int(at[0].Port()) == port {
-			found = append(found, Listening{Addr: at[0].Addr(), UID: int(s.uid), Inode: uint64(s.inode)})
-		}
-	})
+func Listeners(port int) ([]Listening, error) {
+	// The table of all sockets is long where many connections have ended, and this is asked again and again.
+	found, err := netlinkTable{}.listeners(port)
+	if err != nil {
+		return procTable{root: "/proc/net"}.listeners(port)
+	}
 
-	return found, err
+	return found, nil
 }
 
 func unmapped(a netip.AddrPort) netip.AddrPort {
