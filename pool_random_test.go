@@ -215,11 +215,11 @@ func runChaos(t *testing.T, steps int, choose func(n int) int) {
 	})
 }
 
-// TestAnyOrderOfEvents takes 50,000 steps, in a long run five million. PASSENGER_SEED repeats one
+// TestAnyOrderOfEvents takes 25,000 steps, in a long run five million. PASSENGER_SEED repeats one
 // run, as far as goroutines do.
 func TestAnyOrderOfEvents(t *testing.T) {
 	ignore := goleak.IgnoreCurrent()
-	runs, first := uint64(longtests.Rounds(t, 200, 20_000)), uint64(0)
+	runs, first := uint64(longtests.Rounds(t, 100, 20_000)), uint64(0)
 	if longtests.Enabled() {
 		first = rand.Uint64N(1 << 40)
 	}

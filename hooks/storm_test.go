@@ -12,6 +12,7 @@ import (
 
 	"github.com/gopassenger/passenger/hooks"
 	"github.com/gopassenger/passenger/internal/test/logged"
+	"github.com/gopassenger/passenger/internal/test/longtests"
 )
 
 func TestTooManyEvents(t *testing.T) {
@@ -90,8 +91,8 @@ func TestStormRunsFewScripts(t *testing.T) {
 	}})
 	h := &recorder{hold: s.Run}
 	r := newRunner(b.log.Logger(), hooks.On(h, hooks.QueueFullError))
-	const events = 1000
-	tick := time.NewTicker(time.Second / events)
+	events := longtests.Rounds(t, 250, 1000)
+	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 
 	for i := range events {

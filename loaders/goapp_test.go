@@ -80,7 +80,7 @@ func goSpec(t *testing.T, options ...func(*spec)) *spec {
 	self, err := os.Executable()
 	require.NoError(t, err)
 
-	s := &spec{argv: []string{self}, env: []string{beGoApp + "=1", "PORT=0"}}
+	s := &spec{argv: []string{self}, env: []string{beGoApp + "=1", "PORT=0", "GORACE=atexit_sleep_ms=0"}}
 	for _, o := range options {
 		o(s)
 	}

@@ -67,7 +67,7 @@ func child(t *testing.T, behaviour string) *exec.Cmd {
 	t.Helper()
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = []string{"child", "of a test"}
-	cmd.Env = append(os.Environ(), childVariable+"="+behaviour)
+	cmd.Env = append(os.Environ(), childVariable+"="+behaviour, "GORACE=atexit_sleep_ms=0")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	stdin, err := cmd.StdinPipe()
 	require.NoError(t, err)
@@ -173,7 +173,7 @@ func TestProcessOfAnotherUser(t *testing.T) {
 	leakgate.Check(t)
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = []string{"reader", strconv.Itoa(os.Getpid())}
-	cmd.Env = append(os.Environ(), childVariable+"=reader")
+	cmd.Env = append(os.Environ(), childVariable+"=reader", "GORACE=atexit_sleep_ms=0")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
 	cmd.Stderr = os.Stderr
 	out, err := cmd.Output()

@@ -185,7 +185,7 @@ func TestTreeOfRealProcesses(t *testing.T) {
 			self, err := os.Executable()
 			require.NoError(t, err)
 			cmd.Args[len(cmd.Args)-1] = self
-			cmd.Env = append(os.Environ(), childVariable+"=memory", marker+"="+mark)
+			cmd.Env = append(os.Environ(), childVariable+"=memory", marker+"="+mark, "GORACE=atexit_sleep_ms=0")
 			cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 			stdin, err := cmd.StdinPipe()
 			require.NoError(t, err)

@@ -170,7 +170,7 @@ func TestFilterDeniesWhatManagesTheSystem(t *testing.T) {
 	}
 
 	cmd := exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), callsVar+"=1")
+	cmd.Env = append(os.Environ(), callsVar+"=1", "GORACE=atexit_sleep_ms=0")
 
 	got := output(t, &confine.Limits{NoNewPrivileges: true, Filter: true}, cmd)
 	for name := range calls {
@@ -182,7 +182,7 @@ func TestFilterDeniesWhatManagesTheSystem(t *testing.T) {
 
 	// The same calls without the filter fail for another reason, or not at all.
 	cmd = exec.Command("/proc/self/exe")
-	cmd.Env = append(os.Environ(), callsVar+"=1")
+	cmd.Env = append(os.Environ(), callsVar+"=1", "GORACE=atexit_sleep_ms=0")
 	require.NotContains(t, output(t, &confine.Limits{NoNewPrivileges: true}, cmd),
 		fmt.Sprintf("clone %d\n", unix.EPERM))
 }
@@ -197,7 +197,7 @@ func TestFilterNeedsNoNewPrivilegesWithoutRoot(t *testing.T) {
 	self, err := os.Executable()
 	require.NoError(t, err)
 	cmd := exec.Command(setpriv, "--bounding-set", "-sys_admin", self, "-test.run", "^TestFilterIsRefused$", "-test.v")
-	cmd.Env = append(os.Environ(), "CONFINE_TEST_REFUSED=1")
+	cmd.Env = append(os.Environ(), "CONFINE_TEST_REFUSED=1", "GORACE=atexit_sleep_ms=0")
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, string(out))
 	require.Contains(t, string(out), "--- PASS")

@@ -381,6 +381,7 @@ func TestPipes(t *testing.T) {
 
 // A client that has sent half a head does not hold up the end of the server.
 func TestHalfHeadsDoNotHoldUpShutdown(t *testing.T) {
+	t.Parallel() // net/http takes a connection without a request for idle after five seconds
 	s := newStand(t, func(http.ResponseWriter, *http.Request) {})
 	s.ReadHeaderTimeout = time.Hour
 	s.serve(s.listen())

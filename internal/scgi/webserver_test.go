@@ -27,9 +27,11 @@ type webServer struct {
 // forEachKind runs a test with each of them in front of h.
 func forEachKind(t *testing.T, h http.HandlerFunc, test func(t *testing.T, w *webServer)) {
 	t.Helper()
+	t.Parallel() // Apache needs a second to end
 
 	for _, k := range webservers.Kinds() {
 		t.Run(k.File, func(t *testing.T) {
+			t.Parallel()
 			s := splitStand(t, h)
 			test(t, startWebServer(t, k, s.path))
 		})

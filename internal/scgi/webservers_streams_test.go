@@ -10,13 +10,27 @@ import (
 
 	"github.com/coder/websocket"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/test/webservers"
 )
 
 // Events arrive as they are sent, and the application learns that the client has
 // gone, also one that waits without saying anything.
 func TestWebServersStreams(t *testing.T) {
+	t.Parallel()
+
+	for _, k := range webservers.Kinds() {
+		t.Run(k.File, func(t *testing.T) {
+			t.Parallel()
+			testStreams(t, k)
+		})
+	}
+}
+
+func testStreams(t *testing.T, k webservers.Kind) {
+	t.Helper()
 	running, next, gone := make(chan string, 1), make(chan string), make(chan string, 1)
-	forEachKind(t, func(w http.ResponseWriter, r *http.Request) {
+	s := splitStand(t, func(w http.ResponseWriter, r *http.Request) {
 		running <- r.URL.Path
 		if r.URL.Path == "/events" {
 			w.Header().Set("Content-Type", "text/event-stream")
@@ -40,47 +54,47 @@ func TestWebServersStreams(t *testing.T) {
 		}
 
 		gone <- r.URL.Path
-	}, func(t *testing.T, w *webServer) {
-		ctx, cancel := context.WithCancel(t.Context())
-		defer cancel()
-		resp := w.do(http.MethodGet, "/events", nil, func(r *http.Request) { *r = *r.WithContext(ctx) })
-		require.Equal(t, "/events", receive(t, running))
-		require.Equal(t, "text/event-stream", resp.Header.Get("Content-Type"))
-
-		for i := range 3 {
-			want := fmt.Sprintf("data: %d\n\n", i)
-			next <- fmt.Sprint(i)
-			got := make([]byte, len(want))
-			_, err := io.ReadFull(resp.Body, got)
-			require.NoError(t, err)
-			require.Equal(t, want, string(got))
-		}
-
-		cancel()
-		if w.Apache {
-			// Apache finds out when it has something to write.
-			for open := true; open; {
-				select {
-				case next <- "more":
-				case <-gone:
-					open = false
-				}
-			}
-		} else {
-			require.Equal(t, "/events", receive(t, gone))
-		}
-
-		if w.Apache {
-			return // and so never if there is nothing
-		}
-
-		c := w.dial()
-		_, err := io.WriteString(c, "POST /wait HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nbody")
-		require.NoError(t, err)
-		require.Equal(t, "/wait", receive(t, running))
-		require.NoError(t, c.Close())
-		require.Equal(t, "/wait", receive(t, gone))
 	})
+	w := startWebServer(t, k, s.path)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	resp := w.do(http.MethodGet, "/events", nil, func(r *http.Request) { *r = *r.WithContext(ctx) })
+	require.Equal(t, "/events", receive(t, running))
+	require.Equal(t, "text/event-stream", resp.Header.Get("Content-Type"))
+
+	for i := range 3 {
+		want := fmt.Sprintf("data: %d\n\n", i)
+		next <- fmt.Sprint(i)
+		got := make([]byte, len(want))
+		_, err := io.ReadFull(resp.Body, got)
+		require.NoError(t, err)
+		require.Equal(t, want, string(got))
+	}
+
+	cancel()
+	if w.Apache {
+		// Apache finds out when it has something to write.
+		for open := true; open; {
+			select {
+			case next <- "more":
+			case <-gone:
+				open = false
+			}
+		}
+	} else {
+		require.Equal(t, "/events", receive(t, gone))
+	}
+
+	if w.Apache {
+		return // and so never if there is nothing
+	}
+
+	c := w.dial()
+	_, err := io.WriteString(c, "POST /wait HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nbody")
+	require.NoError(t, err)
+	require.Equal(t, "/wait", receive(t, running))
+	require.NoError(t, c.Close())
+	require.Equal(t, "/wait", receive(t, gone))
 }
 
 // WebSockets go by HTTP, also beside SCGI.

@@ -20,11 +20,13 @@ const (
 	responseSize = 72
 	// anyCookie is INET_DIAG_NOCOOKIE: whichever socket it is.
 	anyCookie = 0xffffffff
+	// maxDump is the size of the largest part of a list that the kernel sends in one piece.
+	maxDump = 32 << 10
 )
 
 var errMessage = errors.New("the kernel's message has an unknown form")
 
-// netlinkTable asks the kernel for one socket at a time.
+// netlinkTable asks the kernel for one socket at a time, or for those that listen on a port.
 type netlinkTable struct{}
 
 func (netlinkTable) connection(local, remote netip.AddrPort) (socket, error) {
@@ -62,21 +64,113 @@ func ask(local, remote netip.AddrPort) (socket, [2]netip.AddrPort, error) {
 	return parse(response)
 }
 
-// exchange sends a request to the kernel and returns its response.
-func exchange(request []byte) ([]byte, error) {
-	fd, err := unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
+// listeners returns the sockets that listen on a port, on any address.
+func (netlinkTable) listeners(port int) (found []Listening, err error) {
+	for _, none := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
+		message := request(netip.AddrPortFrom(none, uint16(port)), netip.AddrPortFrom(none, 0)) //nolint:gosec // G115: a port
+		ne := binary.NativeEndian
+		ne.PutUint16(message[6:], unix.NLM_F_REQUEST|unix.NLM_F_DUMP)
+		ne.PutUint32(message[unix.NLMSG_HDRLEN+4:], 1<<listening)
+
+		err := exchangeList(message, func(s socket, at [2]netip.AddrPort) {
+			if s.state == listening && int(at[0].Port()) == port {
+				found = append(found, newListening(at[0], s))
+			}
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+
+	return found, nil
+}
+
+// exchangeList sends a request for a list to the kernel and calls f with each socket of its response.
+func exchangeList(request []byte, f func(s socket, at [2]netip.AddrPort)) error {
+	fd, err := send(request)
 	if err != nil {
-		return nil, unavailable(os.NewSyscallError("socket", err))
+		return err
 	}
 
 	defer func() { _ = unix.Close(fd) }()
 
-	if err := unix.Sendto(fd, request, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
-		return nil, unavailable(os.NewSyscallError("sendto", err))
+	buf := make([]byte, maxDump)
+	for {
+		part, err := receive(fd, buf)
+		if err != nil {
+			return err
+		}
+
+		if ended, err := parseList(part, f); ended || err != nil {
+			return err
+		}
+	}
+}
+
+// parseList reads a part of a list. ended reports whether it is the last one.
+func parseList(part []byte, f func(s socket, at [2]netip.AddrPort)) (ended bool, err error) {
+	ne := binary.NativeEndian
+	for len(part) > 0 {
+		if len(part) < unix.NLMSG_HDRLEN {
+			return false, unavailable(errMessage)
+		}
+
+		size := int(ne.Uint32(part))
+		// A list that has changed while the kernel wrote it may lack sockets.
+		if size < unix.NLMSG_HDRLEN || size > len(part) || ne.Uint16(part[6:])&unix.NLM_F_DUMP_INTR != 0 {
+			return false, unavailable(errMessage)
+		}
+
+		if ne.Uint16(part[4:]) == unix.NLMSG_DONE {
+			if size >= unix.NLMSG_HDRLEN+4 && ne.Uint32(part[unix.NLMSG_HDRLEN:]) != 0 {
+				return false, unavailable(errMessage)
+			}
+
+			return true, nil
+		}
+
+		s, at, err := parse(part[:size])
+		if err != nil {
+			return false, err
+		}
+
+		f(s, at)
+		part = part[min(len(part), (size+unix.NLMSG_ALIGNTO-1)&^(unix.NLMSG_ALIGNTO-1)):]
 	}
 
-	// The kernel has written its response before it returns from the request.
-	buf := make([]byte, 1024)
+	return false, nil
+}
+
+// exchange sends a request to the kernel and returns its response.
+func exchange(request []byte) ([]byte, error) {
+	fd, err := send(request)
+	if err != nil {
+		return nil, err
+	}
+
+	defer func() { _ = unix.Close(fd) }()
+
+	return receive(fd, make([]byte, 1024))
+}
+
+// send sends a request to the kernel on a new socket.
+func send(request []byte) (fd int, err error) {
+	fd, err = unix.Socket(unix.AF_NETLINK, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, unix.NETLINK_SOCK_DIAG)
+	if err != nil {
+		return -1, unavailable(os.NewSyscallError("socket", err))
+	}
+
+	if err := unix.Sendto(fd, request, 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
+		_ = unix.Close(fd)
+		return -1, unavailable(os.NewSyscallError("sendto", err))
+	}
+
+	return fd, nil
+}
+
+// receive reads a part of the response. The kernel has written the first one before it returns from the request, and
+// each other one before it returns from the read of that before.
+func receive(fd int, buf []byte) ([]byte, error) {
 	n, from, err := unix.Recvfrom(fd, buf, unix.MSG_DONTWAIT)
 	if err != nil {
 		return nil, unavailable(os.NewSyscallError("recvfrom", err))

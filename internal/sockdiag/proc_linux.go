@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -55,6 +56,22 @@ func (p procTable) listener(local netip.AddrPort) (found socket, err error) {
 	if err == nil && best == 0 {
 		err = ErrNotHere
 	}
+
+	return found, err
+}
+
+// listeners returns the sockets that listen on a port, on any address.
+func (p procTable) listeners(port int) ([]Listening, error) {
+	found, err := p.allListeners()
+	return slices.DeleteFunc(found, func(l Listening) bool { return l.Port != port }), err
+}
+
+func (p procTable) allListeners() (found []Listening, err error) {
+	err = p.each(func(at [2]netip.AddrPort, s socket) {
+		if s.state == listening {
+			found = append(found, newListening(at[0], s))
+		}
+	})
 
 	return found, err
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -99,24 +98,20 @@ func Listener(at netip.AddrPort) (uid int, err error) {
 
 // Listeners returns the sockets that listen on a port of this host, on any address.
 func Listeners(port int) ([]Listening, error) {
-	found, err := AllListeners()
-	return slices.DeleteFunc(found, func(l Listening) bool { return l.Port != port }), err
+	// The table of all sockets is long where many connections have ended, and this is asked again and again.
+	found, err := netlinkTable{}.listeners(port)
+	if err != nil {
+		return procTable{root: "/proc/net"}.listeners(port)
+	}
+
+	return found, nil
 }
 
 // AllListeners returns the sockets that listen on any port of this host.
-func AllListeners() (found []Listening, err error) {
-	err = procTable{root: "/proc/net"}.each(func(at [2]netip.AddrPort, s socket) {
-		if s.state == listening {
-			found = append(found, Listening{
-				Addr:  at[0].Addr(),
-				Port:  int(at[0].Port()),
-				UID:   int(s.uid),
-				Inode: uint64(s.inode),
-			})
-		}
-	})
+func AllListeners() ([]Listening, error) { return procTable{root: "/proc/net"}.allListeners() }
 
-	return found, err
+func newListening(at netip.AddrPort, s socket) Listening {
+	return Listening{Addr: at.Addr(), Port: int(at.Port()), UID: int(s.uid), Inode: uint64(s.inode)}
 }
 
 func unmapped(a netip.AddrPort) netip.AddrPort {

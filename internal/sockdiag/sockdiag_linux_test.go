@@ -78,7 +78,7 @@ func startOther(t *testing.T, address string) *other {
 
 	cmd := exec.Command(fmt.Sprintf("/proc/self/fd/%d", 3))
 	cmd.ExtraFiles = []*os.File{program}
-	cmd.Env = []string{listenVar + "=" + address}
+	cmd.Env = []string{listenVar + "=" + address, "GORACE=atexit_sleep_ms=0"}
 	cmd.Dir = "/"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: stranger, Gid: stranger}}
 	in, err := cmd.StdinPipe()
@@ -186,6 +186,68 @@ func TestPeerThatThereIsNotIsNotFound(t *testing.T) {
 	}
 }
 
+// Both ways find the sockets that listen on a port, and no connections to it.
+func TestListenersAreTheSameByBothWays(t *testing.T) {
+	for _, test := range []struct {
+		network, address string
+		want             netip.Addr
+	}{
+		{"tcp4", "127.0.0.1:0", netip.MustParseAddr("127.0.0.1")},
+		{"tcp4", "0.0.0.0:0", netip.IPv4Unspecified()},
+		{"tcp", "[::]:0", netip.IPv6Unspecified()},
+		{"tcp6", "[::]:0", netip.IPv6Unspecified()},
+		{"tcp6", "[::1]:0", netip.IPv6Loopback()},
+	} {
+		t.Run(test.network+" "+test.address, func(t *testing.T) {
+			l, err := net.Listen(test.network, test.address)
+			require.NoError(t, err)
+			t.Cleanup(func() { _ = l.Close() })
+			port := int(at(t, l.Addr()).Port())
+			conn, err := net.Dial("tcp", l.Addr().String())
+			require.NoError(t, err)
+			defer conn.Close()
+
+			found, err := netlinkTable{}.listeners(port)
+			require.NoError(t, err)
+			require.Len(t, found, 1)
+			require.Equal(t, test.want, found[0].Addr)
+			require.Equal(t, os.Geteuid(), found[0].UID)
+			require.NotZero(t, found[0].Inode)
+
+			listed, err := procTable{root: "/proc/net"}.listeners(port)
+			require.NoError(t, err)
+			require.Equal(t, listed, found)
+
+			require.NoError(t, l.Close())
+			found, err = Listeners(port)
+			require.NoError(t, err)
+			require.Empty(t, found)
+		})
+	}
+}
+
+// More sockets than the kernel tells in one piece listen on a port.
+func TestListenersOfManyAddresses(t *testing.T) {
+	first, err := net.Listen("tcp4", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer first.Close()
+	port := int(at(t, first.Addr()).Port())
+
+	const many = 1000
+	for i := 2; i <= many; i++ {
+		l, err := net.Listen("tcp4", fmt.Sprintf("127.0.%d.%d:%d", i/250, 1+i%250, port))
+		require.NoError(t, err)
+		t.Cleanup(func() { _ = l.Close() })
+	}
+
+	found, err := netlinkTable{}.listeners(port)
+	require.NoError(t, err)
+	require.Len(t, found, many)
+	listed, err := procTable{root: "/proc/net"}.listeners(port)
+	require.NoError(t, err)
+	require.ElementsMatch(t, listed, found)
+}
+
 func TestPeerIsUnavailableWithoutTables(t *testing.T) {
 	_, err := owner(procTable{root: t.TempDir()}, netip.MustParseAddrPort("127.0.0.1:1"),
 		netip.MustParseAddrPort("127.0.0.1:2"))
@@ -240,6 +302,9 @@ func TestUnknownMessagesAreRefused(t *testing.T) {
 	for n := range len(whole) {
 		_, _, err := parse(whole[:n])
 		require.ErrorIs(t, err, ErrUnavailable)
+
+		_, err = parseList(whole[:n], func(socket, [2]netip.AddrPort) {})
+		require.Equal(t, n > 0, errors.Is(err, ErrUnavailable), "%d", n)
 	}
 
 	for _, text := range []string{"", "x", "sl\n0: 1\n", "sl\n" + strings.Repeat("zz ", 12) + "\n"} {

@@ -239,7 +239,7 @@ func playWatchdog() int {
 
 func command() *exec.Cmd {
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = append(os.Environ(), roleVariable+"=agent")
+	cmd.Env = append(os.Environ(), roleVariable+"=agent", "GORACE=atexit_sleep_ms=0")
 	cmd.Stderr = os.Stderr
 
 	return cmd

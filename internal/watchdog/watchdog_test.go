@@ -434,7 +434,7 @@ func TestEndOfContextForcesShutdown(t *testing.T) {
 func TestAgentNoticesKilledWatchdog(t *testing.T) {
 	dir := t.TempDir()
 	dog := exec.Command(os.Args[0])
-	dog.Env = append(os.Environ(), roleVariable+"=watchdog", "WATCHDOG_TEST_DIR="+dir)
+	dog.Env = append(os.Environ(), roleVariable+"=watchdog", "WATCHDOG_TEST_DIR="+dir, "GORACE=atexit_sleep_ms=0")
 	dog.Stderr = os.Stderr
 	out, err := dog.StdoutPipe()
 	require.NoError(t, err)

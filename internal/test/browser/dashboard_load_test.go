@@ -2,6 +2,7 @@ package browser
 
 import (
 	"bufio"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
@@ -21,6 +22,7 @@ import (
 	"github.com/chromedp/chromedp"
 	"github.com/gopassenger/passenger/internal/dashboard"
 	"github.com/gopassenger/passenger/internal/test/interpreters"
+	"github.com/gopassenger/passenger/internal/test/longtests"
 	"github.com/stretchr/testify/require"
 )
 
@@ -62,7 +64,7 @@ func TestDashboardOf200Applications(t *testing.T) {
 		return values
 	}
 	before, looks := metrics(), source.looked()
-	b.await("window.looks >= 10")
+	b.await(fmt.Sprintf("window.looks >= %d", longtests.Rounds(t, 5, 10)))
 
 	after := metrics()
 

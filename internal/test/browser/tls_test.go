@@ -9,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -36,16 +37,35 @@ func certificate(t *testing.T) (cert, key string) {
 	return cert, key
 }
 
-// buildProgram builds passenger.
+// programs is the directory of what the tests build.
+var programs string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "programs")
+	if err != nil {
+		panic(err)
+	}
+
+	programs = dir
+	status := m.Run()
+	_ = os.RemoveAll(dir)
+	os.Exit(status)
+}
+
+var buildOnce = sync.OnceValues(func() (out []byte, err error) {
+	build := exec.Command("go", "build", "-ldflags=-w", "-o", filepath.Join(programs, "passenger"), "./cmd/passenger")
+	build.Dir = filepath.Join("..", "..", "..")
+
+	return build.CombinedOutput()
+})
+
+// buildProgram builds passenger, once for all tests.
 func buildProgram(t *testing.T) (program string) {
 	t.Helper()
-	program = filepath.Join(t.TempDir(), "passenger")
-	build := exec.Command("go", "build", "-o", program, "./cmd/passenger")
-	build.Dir = filepath.Join("..", "..", "..")
-	out, err := build.CombinedOutput()
+	out, err := buildOnce()
 	require.NoError(t, err, "%s", out)
 
-	return program
+	return filepath.Join(programs, "passenger")
 }
 
 func makeRegistry(t *testing.T) string {

@@ -88,7 +88,7 @@ func thinkTime() time.Duration {
 		return 10 * time.Millisecond
 	}
 
-	return 50 * time.Millisecond
+	return 100 * time.Millisecond
 }
 
 // askPage asks for a page and then for its assets, as a browser does.

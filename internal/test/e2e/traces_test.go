@@ -256,19 +256,26 @@ func TestATraceBeginsAtTheServerWhereNoClientIsBelieved(t *testing.T) {
 	collector := startCollector(t)
 	s := startTraced(t, collector)
 
-	for _, header := range [][]string{
+	headers := [][]string{
 		nil,
 		{"Traceparent", "00-" + trace + "-" + clientSpan + "-01", "Tracestate", "vendor=1"},
 		{"Traceparent", "00-" + strings.ToUpper(trace) + "-" + clientSpan + "-01"},
-	} {
-		got, own, ownSpan := askTraced(t, s, header...)
-		require.NotEqual(t, trace, own)
-		require.Empty(t, got.Tracestate)
+	}
+	own, ownSpans := make([]string, len(headers)), make([]string, len(headers))
 
-		spans := collector.trace(t, own, 2)
+	// A span waits for others, for seconds, until it is sent.
+	for i, header := range headers {
+		var got tracedResponse
+		got, own[i], ownSpans[i] = askTraced(t, s, header...)
+		require.NotEqual(t, trace, own[i])
+		require.Empty(t, got.Tracestate)
+	}
+
+	for i, header := range headers {
+		spans := collector.trace(t, own[i], 2)
 		require.Empty(t, spans["front"].ParentSpanID)
-		require.Equal(t, ownSpan, spans["front"].SpanID)
-		require.Equal(t, ownSpan, spans["application"].ParentSpanID)
+		require.Equal(t, ownSpans[i], spans["front"].SpanID)
+		require.Equal(t, ownSpans[i], spans["application"].ParentSpanID)
 		require.Len(t, spans["front"].Links, min(len(header)/4, 1), "of a client whose context is valid")
 	}
 

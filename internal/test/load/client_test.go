@@ -12,6 +12,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/gopassenger/passenger/internal/test/longtests"
 )
 
 const clients = 16
@@ -144,22 +146,34 @@ func (c *client) hangUp() {
 	}
 }
 
-// load is clients that ask without a pause until stop.
+// load is clients that ask until stop.
 type load struct {
-	ending   atomic.Bool
-	requests atomic.Int64
-	done     sync.WaitGroup
-	begun    time.Time
+	// thinkTime is between a response and the next request of a client.
+	thinkTime time.Duration
+	ending    atomic.Bool
+	requests  atomic.Int64
+	done      sync.WaitGroup
+	begun     time.Time
 
 	mu       sync.Mutex
 	failures []*failure
 }
 
-// newLoad begins, and continues until end is called, or the test ends.
+// newLoad begins, and continues until end is called, or the test ends. Clients that do not think, as in a long run, take
+// the processors from the processes that start meanwhile.
 func (s *stand) newLoad(t *testing.T) *load {
 	t.Helper()
+	if longtests.Enabled() {
+		return s.newBusyLoad(t, 0)
+	}
 
-	l := &load{begun: time.Now()}
+	return s.newBusyLoad(t, 20*time.Millisecond)
+}
+
+func (s *stand) newBusyLoad(t *testing.T, thinkTime time.Duration) *load {
+	t.Helper()
+
+	l := &load{thinkTime: thinkTime, begun: time.Now()}
 	for i := range clients {
 		l.done.Go(func() { l.run(s.addr, i) })
 	}
@@ -184,6 +198,7 @@ func (l *load) run(addr string, number int) {
 		}
 
 		l.requests.Add(1)
+		<-time.After(l.thinkTime)
 	}
 }
 

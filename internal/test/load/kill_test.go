@@ -22,9 +22,9 @@ func TestKillProcesses(t *testing.T) {
 		recovery = time.Second
 	)
 
-	duration := time.Duration(longtests.Rounds(t, 3, 20)) * time.Second
+	duration := time.Duration(longtests.Rounds(t, 2, 20)) * time.Second
 	s := newStand(t, inGo)
-	l := s.newLoad(t)
+	l := s.newBusyLoad(t, 0) // so that the processes have requests when they are killed
 	kills, inFlight := 0, 0
 	tick := time.NewTicker(every)
 	defer tick.Stop()

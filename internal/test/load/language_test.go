@@ -68,5 +68,5 @@ func some() []*language {
 // many that a test has 20,000.
 func batch(t *testing.T) int64 {
 	t.Helper()
-	return int64(longtests.Rounds(t, 300, 10_000))
+	return int64(longtests.Rounds(t, 150, 10_000))
 }

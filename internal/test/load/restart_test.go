@@ -15,7 +15,7 @@ import (
 func TestRollingRestart(t *testing.T) {
 	const minRestarts = 3
 
-	minRequests := int64(longtests.Rounds(t, 1_500, 20_000))
+	minRequests := int64(longtests.Rounds(t, 600, 20_000))
 	pause := minRequests / 5 // between restarts, so that these do not take all of the processors
 
 	for _, lang := range languages {

@@ -3,6 +3,7 @@ package realapps_test
 import (
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -201,8 +202,12 @@ func main() {
 
 func documentedGo(t testing.TB) *workshop {
 	t.Helper()
-	interpreters.Find(t, "go", "go")
-	w := newWorkshop(t, "GOFLAGS=-mod=mod", "GOCACHE="+filepath.Join(t.TempDir(), "cache"))
+	path := interpreters.Find(t, "go", "go")
+
+	// That of the tests has the standard library already.
+	cache, err := exec.CommandContext(t.Context(), path, "env", "GOCACHE").Output()
+	require.NoError(t, err)
+	w := newWorkshop(t, "GOFLAGS=-mod=mod", "GOCACHE="+strings.TrimSpace(string(cache)))
 	w.write(t, "go.mod", "module example.com/shop\n\ngo 1.22\n")
 	w.write(t, "main.go", goProgram)
 
