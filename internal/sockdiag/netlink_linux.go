@@ -67,7 +67,8 @@ func ask(local, remote netip.AddrPort) (socket, [2]netip.AddrPort, error) {
 // listeners returns the sockets that listen on a port, on any address.
 func (netlinkTable) listeners(port int) (found []Listening, err error) {
 	for _, none := range []netip.Addr{netip.IPv4Unspecified(), netip.IPv6Unspecified()} {
-		message := request(netip.AddrPortFrom(none, uint16(port)), netip.AddrPortFrom(none, 0)) //nolint:gosec // G115: a port
+		at := netip.AddrPortFrom(none, uint16(port)) //nolint:gosec // G115: a port
+		message := request(at, netip.AddrPortFrom(none, 0))
 		ne := binary.NativeEndian
 		ne.PutUint16(message[6:], unix.NLM_F_REQUEST|unix.NLM_F_DUMP)
 		ne.PutUint32(message[unix.NLMSG_HDRLEN+4:], 1<<listening)
