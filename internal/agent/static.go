@@ -362,7 +362,7 @@ type staticFile struct {
 	info fs.FileInfo
 	// accepted are the codings that the client takes, once it was asked.
 	asked    bool
-	accepted [3]bool
+	accepted [len(encodings)]bool
 }
 
 // describe sets the header fields of contents in a coding. Those of a file have a strong tag; what was compressed on

@@ -10,7 +10,7 @@ import (
 )
 
 // encodings are those of files beside a file that have it in them, the best first.
-var encodings = []struct{ name, extension string }{{"br", ".br"}, {"zstd", ".zst"}, {gzipName, ".gz"}}
+var encodings = [...]struct{ name, extension string }{{"br", ".br"}, {"zstd", ".zst"}, {gzipName, ".gz"}}
 
 const (
 	gzipName = "gzip"
@@ -24,13 +24,13 @@ type readSeeker = io.ReadSeeker
 // serveEncoded serves what stands beside a file and was made of it, or returns
 // false.
 func (f *staticFile) serveEncoded(w http.ResponseWriter, r *http.Request) bool {
-	for _, encoding := range encodings {
-		if !f.accepts(r, encoding.name) {
-			// A cache must know that others may get it. A look whether they do would cost more than the field.
-			vary(w)
-			continue
-		}
+	if f.codings(r) == ([len(encodings)]bool{}) {
+		// A cache must know that other clients may get one. A look whether they do would cost more than the field.
+		vary(w)
+		return false
+	}
 
+	for _, encoding := range encodings {
 		if name := f.name + encoding.extension; f.dir.has(name) && f.serveBeside(w, r, name, encoding.name) {
 			return true
 		}
@@ -58,7 +58,12 @@ func (f *staticFile) serveBeside(w http.ResponseWriter, r *http.Request, name, c
 		return false
 	}
 
+	// Also for clients that do not take this coding: a cache must know that others do.
 	vary(w)
+	if !f.accepts(r, coding) {
+		return false
+	}
+
 	f.describe(w, encoded, coding, true)
 	if r.Header.Get("Range") == "" && !hasConditions(r) {
 		// Package net/http leaves it out of what has a coding, and the kernel could not copy the file.
@@ -196,22 +201,28 @@ func vary(w http.ResponseWriter) { w.Header().Set("Vary", "Accept-Encoding") }
 // accepts reports whether the client has named the coding, without refusing it (RFC 9110,
 // section 12.5.3).
 func (f *staticFile) accepts(r *http.Request, coding string) bool {
-	if !f.asked {
-		f.asked, f.accepted = true, acceptedCodings(r)
-	}
-
+	accepted := f.codings(r)
 	for i := range encodings {
 		if encodings[i].name == coding {
-			return f.accepted[i]
+			return accepted[i]
 		}
 	}
 
 	return false
 }
 
+// codings says which of encodings the client takes.
+func (f *staticFile) codings(r *http.Request) (accepted [len(encodings)]bool) {
+	if !f.asked {
+		f.asked, f.accepted = true, acceptedCodings(r)
+	}
+
+	return f.accepted
+}
+
 // acceptedCodings says which of encodings the client takes. The first word about each counts, and members after the
 // first maxCodings do not.
-func acceptedCodings(r *http.Request) (accepted [3]bool) {
+func acceptedCodings(r *http.Request) (accepted [len(encodings)]bool) {
 	var named [len(accepted)]bool
 
 	left := maxCodings

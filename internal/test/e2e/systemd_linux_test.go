@@ -50,6 +50,7 @@ func TestSystemdGetsSignsOfLifeFromACoreThatResponds(t *testing.T) {
 
 	s.Stderr.Await(t, "WatchdogSec", 1, s.Ended)
 	require.Empty(t, messages)
+	require.Equal(t, 1, strings.Count(s.Stderr.String(), "does not respond"))
 
 	signalAll(t, syscall.SIGCONT, core)
 	awaitSign(t, messages)
@@ -57,7 +58,6 @@ func TestSystemdGetsSignsOfLifeFromACoreThatResponds(t *testing.T) {
 	signalAll(t, syscall.SIGKILL, core)
 	s.Stderr.Await(t, "an agent serves again", 1, s.Ended)
 	awaitSign(t, messages)
-	require.Equal(t, 1, strings.Count(s.Stderr.String(), "does not respond"))
 
 	// They go on while requests end.
 	c := s.client(t)
