@@ -203,7 +203,15 @@ func (s *status) showAll(ctx context.Context, cmd *cobra.Command, instances []in
 		select {
 		case t := <-text:
 			shown.add(ctx, t)
+			continue
 		case <-patience.Done():
+		}
+
+		// It may have come while an instance before it was waited for.
+		select {
+		case t := <-text:
+			shown.add(ctx, t)
+		default:
 			late = append(late, text)
 		}
 	}
