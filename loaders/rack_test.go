@@ -24,6 +24,8 @@ func rackSpec(t *testing.T, startupFile string, options ...func(*spec)) *spec {
 			interpreters.Find(t, "ruby", os.Getenv("PASSENGER_TEST_RUBY"), "ruby"), "-w",
 			absolute(t, loaders.Ruby),
 		},
+		// A process that is killed leaves its temporary files.
+		env: []string{"TMPDIR=" + t.TempDir()},
 		request: loaderproto.Request{
 			AppType:      "rack",
 			AppRoot:      filepath.Dir(startupFile),
