@@ -46,7 +46,7 @@ func (l *loader) loadAsUser(cfg agent.Config, args []string) (agent.Config, erro
 	})
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return cfg, fmt.Errorf("the user %s, whom the server becomes, must be able to read the configuration: %w",
+		return cfg, fmt.Errorf("the user %s, which the server becomes, must be able to read the configuration: %w",
 			cfg.User, err)
 	case err != nil:
 		return cfg, err

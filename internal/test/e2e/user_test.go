@@ -240,7 +240,7 @@ func TestUsersConfigurationIsReadWithTheUsersRights(t *testing.T) {
 			s.Cmd = box.command(t.Context(), l)
 			s.run(t)
 			s.requireExit(t, 1)
-			require.Contains(t, s.Stderr.String(), "the user bin, whom the server becomes, must be able to read the "+
+			require.Contains(t, s.Stderr.String(), "the user bin, which the server becomes, must be able to read the "+
 				"configuration: cannot read the configuration: open "+file+": permission denied")
 
 			require.NoError(t, os.Remove(file))
