@@ -192,41 +192,63 @@ type RestartOptions struct {
 // Figures returns those of all applications that the caller may see, with at most the newest points of each. One of
 // Phusion's agents has none.
 func (c *Client) Figures(ctx context.Context, points int) ([]status.Figures, error) {
-	body, err := c.Get(ctx, fmt.Sprintf("/figures.json?points=%d", points))
-	if e, ok := errors.AsType[*StatusError](err); ok && e.Status == http.StatusNotFound {
-		return nil, nil
-	}
-
-	if err != nil {
-		return nil, err
-	}
-
 	var response struct {
 		Figures []status.Figures `json:"figures"`
 	}
-	if err := json.Unmarshal(body, &response); err != nil {
-		return nil, fmt.Errorf("the response of the admin API at %s is not what it should be: %w", c.Socket, err)
+	err := c.getIfThere(ctx, fmt.Sprintf("/figures.json?points=%d", points), &response)
+
+	return response.Figures, err
+}
+
+// Incidents returns those of all applications, the newest first. There are none for callers who may see only
+// applications of their own, and from one of Phusion's agents.
+func (c *Client) Incidents(ctx context.Context) ([]status.Incident, error) {
+	var response struct {
+		Incidents []status.Incident `json:"incidents"`
+	}
+	err := c.getIfThere(ctx, "/incidents.json", &response)
+
+	return response.Incidents, err
+}
+
+// getIfThere is getJSON for what one of Phusion's agents does not have, or the caller may not see: then the value stays
+// as it is.
+func (c *Client) getIfThere(ctx context.Context, path string, value any) error {
+	err := c.getJSON(ctx, path, value)
+	if e, ok := errors.AsType[*StatusError](err); ok && e.Status == http.StatusNotFound {
+		return nil
 	}
 
-	return response.Figures, nil
+	if _, ok := errors.AsType[*UnauthorizedError](err); ok {
+		return nil
+	}
+
+	return err
+}
+
+// getJSON sets value to the response's.
+func (c *Client) getJSON(ctx context.Context, path string, value any) error {
+	body, err := c.Get(ctx, path)
+	if err != nil {
+		return err
+	}
+
+	if err := json.Unmarshal(body, value); err != nil {
+		return fmt.Errorf("the response of the admin API at %s is not what it should be: %w", c.Socket, err)
+	}
+
+	return nil
 }
 
 // Explain asks what would become of the next request to the applications of a name, and why: see
 // [passenger.Pool.Explain].
 func (c *Client) Explain(ctx context.Context, name string) ([]passenger.Explanation, error) {
-	body, err := c.Get(ctx, "/pool/explain.json?app="+url.QueryEscape(name))
-	if err != nil {
-		return nil, err
-	}
-
 	var response struct {
 		Explanations []passenger.Explanation `json:"explanations"`
 	}
-	if err := json.Unmarshal(body, &response); err != nil {
-		return nil, fmt.Errorf("the response of the admin API at %s is not what it should be: %w", c.Socket, err)
-	}
+	err := c.getJSON(ctx, "/pool/explain.json?app="+url.QueryEscape(name), &response)
 
-	return response.Explanations, nil
+	return response.Explanations, err
 }
 
 // Restart restarts the applications of this group name and reports whether there

@@ -32,18 +32,11 @@ func (t tools) newDashboardCommand() *cobra.Command {
 	var which selection
 	var port int
 	cmd := &cobra.Command{
-		Use:     "dashboard [instance]",
-		Short:   "Show live figures of an instance in a browser",
-		Long:    dashboardHelp,
-		Example: "  passenger dashboard\n  sudo passenger dashboard d7Y2MA3f --port 8790",
-		Args: func(c *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return exit(1, "There are %d arguments, and one instance can be shown. See '%s --help' for more "+
-					"information.", len(args), c.CommandPath())
-			}
-
-			return nil
-		},
+		Use:               "dashboard [instance]",
+		Short:             "Show live figures of an instance in a browser",
+		Long:              dashboardHelp,
+		Example:           "  passenger dashboard\n  sudo passenger dashboard d7Y2MA3f --port 8790",
+		Args:              atMostOneArgument("instance"),
 		ValidArgsFunction: completeInstances,
 	}
 	cmd.Flags().IntVar(&port, "port", 0, "the TCP `port` of the page (default: any free one)")

@@ -21,7 +21,7 @@ func (t tools) newDetachProcessCommand() *cobra.Command {
 			"place if it is needed. To abort its requests, kill the process instead.\n\n" +
 			"With --json it prints {\"pid\": 4021, \"detached\": true}.",
 		Example: "  passenger-config detach-process 4021",
-		Args:    oneArgument("a PID"),
+		Args:    oneArgument("PID"),
 
 		ValidArgsFunction: completePIDs(&which),
 	}

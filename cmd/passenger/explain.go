@@ -41,16 +41,12 @@ func (t tools) newExplainCommand() *cobra.Command {
 		Example: "  passenger explain /srv/shop\n  passenger explain --name '/srv/shop (production)'\n" +
 			"  passenger explain . --json | jq '.[].outcome'",
 		Args: func(cmd *cobra.Command, args []string) error {
-			switch {
-			case len(args) > 1:
-				return exit(1, "There are %d arguments, and '%s' takes one path. See '%s --help' for more information.",
-					len(args), cmd.CommandPath(), cmd.CommandPath())
-			case len(args) == 1 && cmd.Flags().Changed("name"):
+			if len(args) == 1 && cmd.Flags().Changed("name") {
 				return exit(1, "Please pass either a path or --name. See '%s --help' for more information.",
 					cmd.CommandPath())
 			}
 
-			return nil
+			return atMostOneArgument("path")(cmd, args)
 		},
 		ValidArgsFunction: completeApps(&e.which, func(a admin.App) string { return a.Root },
 			cobra.ShellCompDirectiveDefault),

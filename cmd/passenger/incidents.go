@@ -75,15 +75,8 @@ func (t tools) newIncidentsCommand() *cobra.Command {
 			"log have it, it shows one: the request, the others of the process, the backtraces of its\n" +
 			"threads, its last output, and what the system said of it.\n\n" +
 			"With --json, it prints {\"incidents\": [...]}, or the incident's file.",
-		Example: "  passenger incidents\n  passenger incidents 20261130-025507-ae3ub4bl",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return exit(1, "There are %d arguments, and '%s' takes one ID. See '%s --help' for more information.",
-					len(args), cmd.CommandPath(), cmd.CommandPath())
-			}
-
-			return nil
-		},
+		Example:           "  passenger incidents\n  passenger incidents 20261130-025507-ae3ub4bl",
+		Args:              atMostOneArgument("ID"),
 		ValidArgsFunction: cobra.NoFileCompletions,
 	}
 	l.addFlags(cmd)
@@ -147,7 +140,7 @@ func (t tools) newBacktracesCommand() *cobra.Command {
 			"Ruby, Python and Go show their threads, Node.js and php-fpm if max_request_time is set. Of\n" +
 			"other programs, it shows what the system knows.",
 		Example:           "  passenger backtraces 4021",
-		Args:              oneArgument("a PID"),
+		Args:              oneArgument("PID"),
 		ValidArgsFunction: completePIDs(&l.which),
 	}
 	l.addFlags(cmd)

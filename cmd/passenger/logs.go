@@ -47,15 +47,7 @@ func (t tools) newLogsCommand() *cobra.Command {
 		Short:   "Show the log of an instance or an application",
 		Long:    logsHelp,
 		Example: "  passenger logs\n  passenger logs -f /srv/shop\n  passenger logs -n all --instance u3Ofg9Qa",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return exit(1, "There are %d arguments, and '%s' takes one application. See '%s --help' for more "+
-					"information.",
-					len(args), cmd.CommandPath(), cmd.CommandPath())
-			}
-
-			return nil
-		},
+		Args:    atMostOneArgument("application"),
 		ValidArgsFunction: completeApps(&l.which, func(a admin.App) string { return a.Root },
 			cobra.ShellCompDirectiveDefault),
 	}

@@ -18,7 +18,7 @@ func newManCommand() *cobra.Command {
 		Use:    "man directory",
 		Short:  "Write the manual pages into a directory",
 		Hidden: true,
-		Args:   oneArgument("a directory"),
+		Args:   oneArgument("directory"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			pages := manPages()
 			if err := os.MkdirAll(args[0], 0o755); err != nil { //nolint:gosec // G301: manual pages are public

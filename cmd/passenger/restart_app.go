@@ -49,14 +49,7 @@ func (t tools) newRestartAppCommand() *cobra.Command {
 		Long:  restartHelp,
 		Example: "  passenger-config restart-app /srv/shop\n  passenger-config restart-app . --rolling-restart " +
 			"--wait\n  passenger-config restart-app --name '/srv/shop (production)'",
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return exit(1, "There are %d arguments, and '%s' takes one path. See '%s --help' for more information.",
-					len(args), cmd.CommandPath(), cmd.CommandPath())
-			}
-
-			return nil
-		},
+		Args: atMostOneArgument("path"),
 		ValidArgsFunction: completeApps(&r.which, func(a admin.App) string { return a.Root },
 			cobra.ShellCompDirectiveDefault),
 	}

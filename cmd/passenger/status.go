@@ -81,14 +81,7 @@ func (t tools) newStatusCommand(name string) *cobra.Command {
 		Long:  statusHelp,
 		Example: "  sudo passenger-status\n  passenger status d7Y2MA3f --verbose\n  passenger-status " +
 			"--show=snapshot | jq '.groups[].name'\n  passenger status --watch\n  passenger status --show=errors",
-		Args: func(c *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return exit(1, "There are %d arguments, and one instance can be shown. See '%s --help' for more "+
-					"information.", len(args), c.CommandPath())
-			}
-
-			return nil
-		},
+		Args:              atMostOneArgument("instance"),
 		ValidArgsFunction: completeInstances,
 	}
 	f := cmd.Flags()

@@ -243,28 +243,3 @@ func printJSON(w io.Writer, value any) error {
 
 	return e.Encode(value)
 }
-
-// oneArgument accepts exactly one argument; what names it in errors.
-func oneArgument(what string) cobra.PositionalArgs {
-	return func(c *cobra.Command, args []string) error {
-		switch {
-		case len(args) == 0:
-			return exit(1, "Please pass %s. See '%s --help' for more information.", what, c.CommandPath())
-		case len(args) > 1:
-			return exit(1, "There are %d arguments, and '%s' takes one. See '%s --help' for more information.",
-				len(args), c.CommandPath(), c.CommandPath())
-		}
-
-		return nil
-	}
-}
-
-// noArguments accepts none.
-func noArguments(c *cobra.Command, args []string) error {
-	if len(args) > 0 {
-		return exit(1, "'%s' takes no argument like %q. See '%s --help' for more information.", c.CommandPath(),
-			args[0], c.CommandPath())
-	}
-
-	return nil
-}

@@ -79,7 +79,14 @@ func TestFlagsThatCannotBeUsedSayWhatCan(t *testing.T) {
 		"start --socket-file x":           "unknown flag: --socket-file (did you mean --socket?): ",
 		"start --trusted-proxies":         "unknown flag: --trusted-proxies (did you mean --trusted-proxy?): ",
 		"flying --timeout 3":              "unknown flag: --timeout (did you mean --max-request-time?): ",
-		"reload --instanc x":              "unknown flag: --instanc (did you mean --instance?): ",
+		"start --dashboard on x": "There are 2 arguments, and 'passenger start' takes one directory. The value of an " +
+			"option that is on or off follows an equals sign: --option=on. See 'passenger start --help'",
+		"flying --turbocaching off": "'passenger flying' takes no argument like \"off\". The value of an option",
+		"detect a b":                "There are 2 arguments, and 'passenger detect' takes one directory. See",
+		"stop a b":                  "There are 2 arguments, and 'passenger stop' takes one instance. See",
+		"backtraces":                "Please pass a PID. See",
+		"backtraces 1 2":            "There are 2 arguments, and 'passenger backtraces' takes one PID. See",
+		"reload --instanc x":        "unknown flag: --instanc (did you mean --instance?): ",
 	} {
 		root := newRoot(tools{}.all())
 		root.SetArgs(strings.Fields(args))

@@ -16,6 +16,9 @@ import (
 // trendPoints is how many points of the history a trend has.
 const trendPoints = 16
 
+// maxNotedIncident is how old an incident is that has a note.
+const maxNotedIncident = time.Hour
+
 // Overview is what an instance does, for people: a line for each application.
 type Overview struct {
 	At   time.Time
@@ -38,7 +41,7 @@ type AppOverview struct {
 	// CPU is in percent of one processor.
 	CPU      float64
 	Restarts uint32
-	// LastFailure is when it last failed to start; zero means never.
+	// LastFailure is when it last failed to start, or had an incident; zero means never.
 	LastFailure time.Time
 	// Notes are sentences about what is not as it should be.
 	Notes []string
@@ -59,10 +62,18 @@ func GetOverview(ctx context.Context, client *apiserver.Client, addresses []stri
 		return nil, err
 	}
 
-	return newOverview(pool, figures, addresses, live), nil
+	incidents, err := client.Incidents(ctx)
+	if err != nil {
+		return nil, err
+	}
+
+	return newOverview(pool, figures, incidents, addresses, live), nil
 }
 
-func newOverview(pool *passenger.Snapshot, figures []status.Figures, addresses []string, live bool) *Overview {
+// newOverview takes incidents with the newest first.
+func newOverview(pool *passenger.Snapshot, figures []status.Figures, incidents []status.Incident, addresses []string,
+	live bool,
+) *Overview {
 	o := &Overview{At: pool.At, MaxProcesses: pool.MaxPoolSize}
 
 	byName := map[string]*status.Figures{}
@@ -77,6 +88,11 @@ func newOverview(pool *passenger.Snapshot, figures []status.Figures, addresses [
 
 		if f := byName[g.Name]; f != nil {
 			app.addFigures(f, live)
+		}
+
+		of := func(in status.Incident) bool { return in.App == g.Name }
+		if i := slices.IndexFunc(incidents, of); i >= 0 {
+			app.addIncident(&incidents[i], pool.At)
 		}
 
 		o.Apps = append(o.Apps, app)
@@ -155,6 +171,18 @@ func (a *AppOverview) addFigures(f *status.Figures, live bool) {
 
 	for _, p := range f.Points {
 		a.Trend = append(a.Trend, p.Requests)
+	}
+}
+
+// addIncident takes the application's newest incident into account. Its note does not stay for ever: unlike a failed
+// start, no later success takes an incident back.
+func (a *AppOverview) addIncident(in *status.Incident, now time.Time) {
+	if in.At.After(a.LastFailure) {
+		a.LastFailure = in.At
+	}
+
+	if age := now.Sub(in.At); age < maxNotedIncident {
+		a.Notes = append(a.Notes, fmt.Sprintf("%s ago: %s (see passenger incidents)", Age(age), in.Summary))
 	}
 }
 

@@ -49,18 +49,24 @@ func shopAndBlog(live bool) *Overview {
 		Address: "shop.example.com",
 		Recent:  status.Recent{Requests: 12.34, P95: .12},
 		Points:  []status.Point{{Requests: 0}, {Requests: 5}, {Requests: 10, P95: 1.5}},
-	}}, []string{"http://127.0.0.1:3000/"}, live)
+	}}, []status.Incident{
+		{At: lookedAt.Add(-2 * time.Minute), App: "/srv/shop (production)", Summary: "process 7 ended by itself"},
+		{At: lookedAt.Add(-4 * time.Minute), App: "/srv/shop (production)", Summary: "an older one"},
+		{At: lookedAt.Add(-2 * time.Hour), App: "/srv/blog (production)", Summary: "one of the night"},
+		{At: lookedAt, App: "/srv/gone (production)", Summary: "one that is not there"},
+	}, []string{"http://127.0.0.1:3000/"}, live)
 }
 
 func TestTableOfApplications(t *testing.T) {
 	lines := shopAndBlog(false).Table(TableStyle{Width: 80})
 	require.Equal(t, strings.TrimPrefix(`
 APPLICATION                      BUSY  REQ/S    P95 MEMORY RESTARTS LAST FAILURE
-/srv/blog (production)            0/0      0      -      -        0            -
-/srv/shop (production)          1/2+1   12.3  120ms   310M        7    3 min ago
+/srv/blog (production)            0/0      0      -      -        0      2 h ago
+/srv/shop (production)          1/2+1   12.3  120ms   310M        7    2 min ago
   ! 3 wait for a process: see passenger explain
   ! WebSockets and streams hold 2 of 4 slots
-  ! a start failed 3 min ago: no?[31m database (see passenger status --show=er.. `, "\n"),
+  ! a start failed 3 min ago: no?[31m database (see passenger status --show=er..
+  ! 2 min ago: process 7 ended by itself (see passenger incidents) `, "\n"),
 		strings.Join(lines, "\n")+" ")
 }
 

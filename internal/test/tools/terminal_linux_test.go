@@ -31,14 +31,23 @@ type session struct {
 // onTerminal starts a program on a terminal of its own.
 func (b *box) onTerminal(t *testing.T, width, height int, term, program string, args ...string) *session {
 	t.Helper()
+	cmd := b.command(t.Context(), program, args...)
+	cmd.SysProcAttr = &syscall.SysProcAttr{}
+
+	return startOnTerminal(t, width, height, term, cmd)
+}
+
+// startOnTerminal starts a command that has its SysProcAttr.
+func startOnTerminal(t *testing.T, width, height int, term string, cmd *exec.Cmd) *session {
+	t.Helper()
 	p, err := pty.Open(width, height)
 	require.NoError(t, err)
-	s := &session{Terminal: p, cmd: b.command(t.Context(), program, args...)}
+	s := &session{Terminal: p, cmd: cmd}
 	s.before, err = p.Mode()
 	require.NoError(t, err)
 	s.cmd.Env = append(s.cmd.Env, "TERM="+term)
 	s.cmd.Stdin, s.cmd.Stdout, s.cmd.Stderr = p.Program, p.Program, p.Program
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	s.cmd.SysProcAttr.Setsid, s.cmd.SysProcAttr.Setctty = true, true
 	require.NoError(t, s.cmd.Start())
 	t.Cleanup(func() {
 		if s.cmd.ProcessState == nil {
@@ -194,6 +203,19 @@ func TestStatusOnATerminalIsATable(t *testing.T) {
 	s.await(t, "LAST FAILURE")
 	s.await(t, " 0/1 ")
 	s.requireEnd(t, 0)
+}
+
+// The owner of an application sees it, though not the incidents of all.
+func TestStatusOnTheTerminalOfAnOwner(t *testing.T) {
+	t.Parallel()
+	needRoot(t)
+	h := newBox(t).open(t, app("shop", alice), app("blog", bob))
+
+	s := startOnTerminal(t, 80, 24, "xterm", h.commandAs(t.Context(), alice, "passenger", "status"))
+	s.await(t, "LAST FAILURE")
+	s.await(t, "shop ")
+	s.requireEnd(t, 0)
+	require.NotContains(t, s.Screen.String(), "blog")
 }
 
 func TestTop(t *testing.T) {

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"slices"
+
+	"github.com/spf13/cobra"
+)
+
+// noArguments accepts none.
+func noArguments(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return exit(1, "'%s' takes no argument like %q.%s See '%s --help' for more information.", c.CommandPath(), args[0],
+			aboutValues(args), c.CommandPath())
+	}
+
+	return nil
+}
+
+// oneArgument accepts exactly one argument, of a kind.
+func oneArgument(kind string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) == 0 {
+			return exit(1, "Please pass a %s. See '%s --help' for more information.", kind, c.CommandPath())
+		}
+
+		return atMostOneArgument(kind)(c, args)
+	}
+}
+
+// atMostOneArgument accepts none, or one, of a kind.
+func atMostOneArgument(kind string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) > 1 {
+			return exit(1, "There are %d arguments, and '%s' takes one %s.%s See '%s --help' for more information.", len(args),
+				c.CommandPath(), kind, aboutValues(args), c.CommandPath())
+		}
+
+		return nil
+	}
+}
+
+// aboutValues is a sentence, with a space before it, if one of too many arguments looks like the value of an option.
+func aboutValues(args []string) string {
+	values := []string{"true", "false", "on", "off", "yes", "no"}
+	i := slices.IndexFunc(args, func(arg string) bool { return slices.Contains(values, arg) })
+	if i < 0 {
+		return ""
+	}
+
+	return " The value of an option that is on or off follows an equals sign: --option=" + args[i] + "."
+}
