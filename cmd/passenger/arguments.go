@@ -9,8 +9,9 @@ import (
 // noArguments accepts none.
 func noArguments(c *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return exit(1, "'%s' takes no argument like %q.%s See '%s --help' for more information.", c.CommandPath(), args[0],
-			aboutValues(args), c.CommandPath())
+		path := c.CommandPath()
+		return exit(1, "'%s' takes no argument like %q.%s See '%s --help' for more information.",
+			path, args[0], aboutValues(args), path)
 	}
 
 	return nil
@@ -31,8 +32,9 @@ func oneArgument(kind string) cobra.PositionalArgs {
 func atMostOneArgument(kind string) cobra.PositionalArgs {
 	return func(c *cobra.Command, args []string) error {
 		if len(args) > 1 {
-			return exit(1, "There are %d arguments, and '%s' takes one %s.%s See '%s --help' for more information.", len(args),
-				c.CommandPath(), kind, aboutValues(args), c.CommandPath())
+			path := c.CommandPath()
+			return exit(1, "There are %d arguments, and '%s' takes one %s.%s See '%s --help' for more information.",
+				len(args), path, kind, aboutValues(args), path)
 		}
 
 		return nil
