@@ -195,21 +195,7 @@ func (c *Config) Validate() error {
 			c.ConnectTimeout, DefaultConnectTimeout)
 	}
 
-	for _, prefix := range c.TrustedProxies {
-		switch {
-		case !prefix.IsValid():
-			fault("TrustedProxies", "%q is no prefix of addresses: use one like 10.0.0.0/8", prefix)
-		case prefix.Addr().Is4In6():
-			fault("TrustedProxies", "%q is an address of IPv4 as one of IPv6: use the form 10.0.0.0/8", prefix)
-		}
-	}
-
-	for _, name := range c.TrustedHeaders {
-		if proxyheader.Of(http.CanonicalHeaderKey(name)) == proxyheader.Anybody {
-			fault("TrustedHeaders", "%q is no header that applications believe of proxies: use one of %s, or "+
-				"another one that begins with X-Forwarded-", name, strings.Join(proxyheader.Names(), ", "))
-		}
-	}
+	c.validateProxies(fault)
 
 	errs = append(errs, c.StickySessions.Validate())
 	if name := c.VaryTurbocacheByCookie; name != "" && !httpfield.IsToken(name) {
@@ -217,21 +203,7 @@ func (c *Config) Validate() error {
 			"cookie: "+tokenAdvice, name)
 	}
 
-	for _, list := range []struct {
-		field, what string
-		paths       []string
-	}{
-		{"UnlimitedConcurrencyPaths", "path of unlimited concurrency", c.UnlimitedConcurrencyPaths},
-		{"MetricsExclude", "path that metrics exclude", c.MetricsExclude},
-	} {
-		for _, path := range list.paths {
-			if _, err := urlpath.Parse(path); path == "" {
-				fault(list.field, "a %s is empty: leave it out, or write / for all", list.what)
-			} else if err != nil {
-				fault(list.field, "the %s %w", list.what, err)
-			}
-		}
-	}
+	c.validatePaths(fault)
 
 	errs = append(errs, c.Sendfile.validate()...)
 	if c.ErrorDetails > DetailsNever {
@@ -252,6 +224,42 @@ func (c *Config) Validate() error {
 	}
 
 	return errors.Join(errs...)
+}
+
+func (c *Config) validateProxies(fault func(field, format string, args ...any)) {
+	for _, prefix := range c.TrustedProxies {
+		switch {
+		case !prefix.IsValid():
+			fault("TrustedProxies", "%q is no prefix of addresses: use one like 10.0.0.0/8", prefix)
+		case prefix.Addr().Is4In6():
+			fault("TrustedProxies", "%q is an address of IPv4 as one of IPv6: use the form 10.0.0.0/8", prefix)
+		}
+	}
+
+	for _, name := range c.TrustedHeaders {
+		if proxyheader.Of(http.CanonicalHeaderKey(name)) == proxyheader.Anybody {
+			fault("TrustedHeaders", "%q is no header that applications believe of proxies: use one of %s, or "+
+				"another one that begins with X-Forwarded-", name, strings.Join(proxyheader.Names(), ", "))
+		}
+	}
+}
+
+func (c *Config) validatePaths(fault func(field, format string, args ...any)) {
+	for _, list := range []struct {
+		field, what string
+		paths       []string
+	}{
+		{"UnlimitedConcurrencyPaths", "path of unlimited concurrency", c.UnlimitedConcurrencyPaths},
+		{"MetricsExclude", "path that metrics exclude", c.MetricsExclude},
+	} {
+		for _, path := range list.paths {
+			if _, err := urlpath.Parse(path); path == "" {
+				fault(list.field, "a %s is empty: leave it out, or write / for all", list.what)
+			} else if err != nil {
+				fault(list.field, "the %s %w", list.what, err)
+			}
+		}
+	}
 }
 
 // tokenAdvice says what the name of a cookie may consist of.

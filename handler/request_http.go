@@ -53,6 +53,21 @@ func (r *request) appendHTTPHead(b []byte, namesClient bool, length int64) []byt
 		b = r.env.appendFields(b)
 	}
 
+	b = r.appendFraming(b, length)
+	if namesClient && r.remote.addr != unknownAddr {
+		// The loader looks for it at the end.
+		b = append(b, clientHeader+": "...)
+		b = append(b, r.remote.addr...)
+		b = append(b, ' ')
+		b = append(b, r.remote.port...)
+		b = append(b, "\r\n"...)
+	}
+
+	return append(b, "\r\n"...)
+}
+
+// appendFraming appends the field that says where the body ends, or what comes in the place of one.
+func (r *request) appendFraming(b []byte, length int64) []byte {
 	switch {
 	case r.upgrade != "":
 		b = append(b, "Connection: upgrade\r\n"...)
@@ -65,16 +80,7 @@ func (r *request) appendHTTPHead(b []byte, namesClient bool, length int64) []byt
 		b = append(b, "Transfer-Encoding: chunked\r\n"...)
 	}
 
-	if namesClient && r.remote.addr != unknownAddr {
-		// The loader looks for it at the end.
-		b = append(b, clientHeader+": "...)
-		b = append(b, r.remote.addr...)
-		b = append(b, ' ')
-		b = append(b, r.remote.port...)
-		b = append(b, "\r\n"...)
-	}
-
-	return append(b, "\r\n"...)
+	return b
 }
 
 // forwardedFor returns what X-Forwarded-For has for the application: the addresses that a trusted peer names, and its

@@ -225,7 +225,36 @@ func (a *App) Validate() error {
 		fault("the start time-out %s is negative: use 0 for %s, or more", a.StartTimeout, DefaultStartTimeout)
 	}
 
-	// The handshake sends each of them as a line, and has no escapes.
+	a.validateLines(fault)
+
+	if _, err := urlpath.Parse(a.BaseURI); err != nil {
+		fault("the base URI %w", err)
+	}
+
+	errs = append(errs, a.validateHealth()...)
+
+	errs = append(errs, a.validatePHP()...)
+	switch a.SpawnMethod {
+	case "", SmartSpawning, DirectSpawning:
+	default:
+		fault("unknown spawn method %q: use smart or direct", a.SpawnMethod)
+	}
+
+	if n, err := strconv.ParseUint(a.Umask, 8, 16); a.Umask != "" && (err != nil || n > 0o777) {
+		fault("the umask %q is not three octal digits such as 022", a.Umask)
+	}
+
+	if a.ThreadCount < 0 {
+		fault("the thread count %d is negative: use 0 for 1, or more", a.ThreadCount)
+	}
+
+	a.validateEnv(fault)
+
+	return errors.Join(errs...)
+}
+
+// validateLines looks at what the handshake sends as a line, which has no escapes.
+func (a *App) validateLines(fault func(format string, args ...any)) {
 	for _, s := range [][2]string{
 		{"group name", a.GroupName},
 		{"root", a.Root},
@@ -259,28 +288,9 @@ func (a *App) Validate() error {
 			fault("the start command begins with an empty string: begin it with a program")
 		}
 	}
+}
 
-	if _, err := urlpath.Parse(a.BaseURI); err != nil {
-		fault("the base URI %w", err)
-	}
-
-	errs = append(errs, a.validateHealth()...)
-
-	errs = append(errs, a.validatePHP()...)
-	switch a.SpawnMethod {
-	case "", SmartSpawning, DirectSpawning:
-	default:
-		fault("unknown spawn method %q: use smart or direct", a.SpawnMethod)
-	}
-
-	if n, err := strconv.ParseUint(a.Umask, 8, 16); a.Umask != "" && (err != nil || n > 0o777) {
-		fault("the umask %q is not three octal digits such as 022", a.Umask)
-	}
-
-	if a.ThreadCount < 0 {
-		fault("the thread count %d is negative: use 0 for 1, or more", a.ThreadCount)
-	}
-
+func (a *App) validateEnv(fault func(format string, args ...any)) {
 	for _, f := range a.EnvFiles {
 		if strings.TrimPrefix(f, "-") == "" || strings.ContainsRune(f, 0) {
 			fault("the environment file %q has no usable name: name a file, or leave it out", f)
@@ -293,6 +303,4 @@ func (a *App) Validate() error {
 			fault("the environment variable %q cannot be set: its name is empty or has a =, or there is a NUL", k)
 		}
 	}
-
-	return errors.Join(errs...)
 }

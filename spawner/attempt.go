@@ -268,23 +268,7 @@ func (a *attempt) attach(ready *loaderproto.Ready, rest io.Reader) (*process, er
 		p.info.Scripts = &scripts
 	}
 
-	keepAlive := ready.HasFeature(loaderproto.FeatureSessionKeepAlive)
-	for _, s := range ready.Sockets {
-		// Such as that for direct access, which loaders open for people and tools.
-		if !s.Protocol.TakesRequests() {
-			p.info.OtherSockets = append(p.info.OtherSockets, s)
-			continue
-		}
-
-		p.info.Sockets = append(p.info.Sockets, Socket{
-			Socket:           s,
-			SessionKeepAlive: keepAlive && s.Protocol == loaderproto.Session,
-			OutOfBandWork:    ready.HasFeature(loaderproto.FeatureHTTPOutOfBandWork),
-			NamesClient:      ready.HasFeature(loaderproto.FeatureHTTPClient),
-			Dial:             requestDialer(s.Address, owner),
-			Log:              a.output.logLine,
-		})
-	}
+	a.addSockets(&p.info, ready, owner)
 
 	// It fails if the process has ended since it reported its sockets.
 	if !a.child.setDeadline(time.Time{}) {
@@ -294,6 +278,27 @@ func (a *attempt) attach(ready *loaderproto.Ready, rest io.Reader) (*process, er
 	a.child.goOnReading(rest)
 
 	return p, nil
+}
+
+// addSockets adds those that the process has reported, whose owner was checked.
+func (a *attempt) addSockets(info *Info, ready *loaderproto.Ready, owner *owner) {
+	keepAlive := ready.HasFeature(loaderproto.FeatureSessionKeepAlive)
+	for _, s := range ready.Sockets {
+		// Such as that for direct access, which loaders open for people and tools.
+		if !s.Protocol.TakesRequests() {
+			info.OtherSockets = append(info.OtherSockets, s)
+			continue
+		}
+
+		info.Sockets = append(info.Sockets, Socket{
+			Socket:           s,
+			SessionKeepAlive: keepAlive && s.Protocol == loaderproto.Session,
+			OutOfBandWork:    ready.HasFeature(loaderproto.FeatureHTTPOutOfBandWork),
+			NamesClient:      ready.HasFeature(loaderproto.FeatureHTTPClient),
+			Dial:             requestDialer(s.Address, owner),
+			Log:              a.output.logLine,
+		})
+	}
 }
 
 // displayPID is what to show: the pid that was reported if it is one of the
@@ -408,18 +413,8 @@ func (a *attempt) fail(ctx context.Context, err error) *SpawnError {
 		d.canceled = true
 	}
 
-	// Before the process is ended: the step does not include the grace for that.
-	a.journal.end(StepFailed)
-	e.Journey = a.journal.steps
-	e.Limits = a.limits
-	if a.child != nil {
-		e.ExitStatus = a.end(e.Err)
-	} else {
-		a.discard()
-	}
+	a.endFailed(e)
 
-	// Only now is the process gone, and its last words are here.
-	e.Output, e.OutputDropped = a.output.release()
 	if a.dir != nil {
 		d.loaders = a.dir.loaders
 	}
@@ -436,6 +431,22 @@ func (a *attempt) fail(ctx context.Context, err error) *SpawnError {
 	a.logFailure(e)
 
 	return e
+}
+
+// endFailed ends what has been started, and adds what is known then.
+func (a *attempt) endFailed(e *SpawnError) {
+	// Before the process is ended: the step does not include the grace for that.
+	a.journal.end(StepFailed)
+	e.Journey = a.journal.steps
+	e.Limits = a.limits
+	if a.child != nil {
+		e.ExitStatus = a.end(e.Err)
+	} else {
+		a.discard()
+	}
+
+	// Only now is the process gone, and its last words are here.
+	e.Output, e.OutputDropped = a.output.release()
 }
 
 // logFailure writes one record with all that helps to find the cause: in production

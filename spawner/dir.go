@@ -46,20 +46,8 @@ type privateDir struct {
 func openPrivateDir(path string, shared bool) (_ *privateDir, err error) {
 	d := &privateDir{path: path, shared: shared}
 	if path == "" {
-		// Not TempDir's own path: it may be a link, and loaders report
-		// sockets by the path they were given.
-		temp, err := filepath.EvalSymlinks(os.TempDir())
-		if err != nil {
+		if err := d.makeTemporary(); err != nil {
 			return nil, err
-		}
-
-		if d.path, err = os.MkdirTemp(temp, "passenger-"); err != nil {
-			return nil, err
-		}
-
-		d.own = true
-		if err := d.admit(d.path, 0o711); err != nil {
-			return nil, errors.Join(err, os.Remove(d.path))
 		}
 	}
 
@@ -79,38 +67,69 @@ func openPrivateDir(path string, shared bool) (_ *privateDir, err error) {
 			_ = d.remove()
 		}
 	}()
+
+	if err := d.fill(); err != nil {
+		return nil, err
+	}
+
+	return d, nil
+}
+
+// makeTemporary makes the directory itself.
+func (d *privateDir) makeTemporary() error {
+	// Not TempDir's own path: it may be a link, and loaders report
+	// sockets by the path they were given.
+	temp, err := filepath.EvalSymlinks(os.TempDir())
+	if err != nil {
+		return err
+	}
+
+	if d.path, err = os.MkdirTemp(temp, "passenger-"); err != nil {
+		return err
+	}
+
+	d.own = true
+	if err := d.admit(d.path, 0o711); err != nil {
+		return errors.Join(err, os.Remove(d.path))
+	}
+
+	return nil
+}
+
+// fill makes what is in the directory.
+func (d *privateDir) fill() (err error) {
 	d.sockets = filepath.Join(d.path, socketDirName)
 	if len(d.sockets)+len("/")+socketDirNameLength+len("/")+minSocketName >= loaderproto.UnixPathMax {
-		return nil, &fs.PathError{Op: "use", Path: d.path, Err: errPathTooLong}
+		return &fs.PathError{Op: "use", Path: d.path, Err: errPathTooLong}
 	}
 
 	if d.copy, err = newLoadersCopy(d.path); err != nil {
-		return nil, err
+		return err
 	}
 
 	d.loaders = d.copy.path
 	if err := d.admit(d.loaders, 0o755); err != nil {
-		return nil, err
+		return err
 	}
 
 	err = os.Mkdir(d.sockets, 0o700)
 	if d.ownSockets = err == nil; err != nil && !errors.Is(err, fs.ErrExist) {
-		return nil, err
+		return err
 	}
 
 	if err := checkPrivate(d.sockets); err != nil {
-		return nil, err
+		return err
 	}
 
 	// No other user has to write to it or to list it: each process has a
 	// directory of its own there.
 	if err := d.admit(d.sockets, 0o711); err != nil {
-		return nil, err
+		return err
 	}
 
 	d.root, err = os.OpenRoot(d.sockets)
 
-	return d, err
+	return err
 }
 
 // writeLoaders writes the loaders of languages, unless they are there. Those of all languages would take longer than

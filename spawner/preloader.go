@@ -196,19 +196,9 @@ func (p *preloader) fork(ctx context.Context, a *attempt) (err error) {
 		return err
 	}
 
-	status := func() string { return p.exits.await(pid, exitWait) }
-
-	var worker leader
-	switch adopted, e := adopt(pid, a.identity.uid, p.child.pid); {
-	case errors.Is(e, errWorkerEnded):
-		// What it said before is still to be read.
-		worker = endedProcess{status}
-	case e != nil:
-		err = &fault{problem: foreignWorker, err: e}
+	worker, err := p.adopt(pid, a)
+	if err != nil {
 		return err
-	default:
-		adopted.status = status
-		worker = adopted
 	}
 
 	a.family = p.family
@@ -220,6 +210,22 @@ func (p *preloader) fork(ctx context.Context, a *attempt) (err error) {
 	a.child.begin(worker, a.cleanUp)
 
 	return nil
+}
+
+// adopt takes the process that the preloader has forked for a.
+func (p *preloader) adopt(pid int, a *attempt) (leader, error) {
+	status := func() string { return p.exits.await(pid, exitWait) }
+
+	switch worker, err := adopt(pid, a.identity.uid, p.child.pid); {
+	case errors.Is(err, errWorkerEnded):
+		// What it said before is still to be read.
+		return endedProcess{status}, nil
+	case err != nil:
+		return nil, &fault{problem: foreignWorker, err: err}
+	default:
+		worker.status = status
+		return worker, nil
+	}
 }
 
 func (p *preloader) connect(ctx context.Context, a *attempt) (*net.UnixConn, error) {

@@ -38,8 +38,28 @@ func parseSettings(args []string, output io.Writer) (*settings, error) {
 		peers:       anything,
 		slowKind:    slowBoth,
 	}
-	flags := flag.NewFlagSet("peers", flag.ContinueOnError)
+	flags := s.flags()
 	flags.SetOutput(output)
+	if err := flags.Parse(args); err != nil {
+		return nil, err
+	}
+
+	switch {
+	case flags.NArg() > 0:
+		return nil, fmt.Errorf("%q is not an option: see -help", flags.Arg(0))
+	case s.rounds < 1 || s.duration < time.Second:
+		return nil, fmt.Errorf("%d rounds of %v cannot be measured: at least one, of a second or more", s.rounds,
+			s.duration)
+	case s.idleClients < 1 || s.slowClients < 2 || s.applications < 2:
+		return nil, fmt.Errorf("-idle has to be at least 1, -slow and -applications at least 2")
+	}
+
+	return &s, nil
+}
+
+// flags are the options of the command.
+func (s *settings) flags() *flag.FlagSet {
+	flags := flag.NewFlagSet("peers", flag.ContinueOnError)
 	all := slices.Sorted(maps.Keys(scenarios))
 	flags.Func("scenario", "what to measure, one or `several` of "+strings.Join(all, ", ")+", or all (default hello)",
 		func(v string) error {
@@ -78,21 +98,8 @@ func parseSettings(args []string, output io.Writer) (*settings, error) {
 			return known(v, slowBoth, slowUploads, slowDownloads)
 		})
 	flags.IntVar(&s.applications, "applications", 100, "`number` of applications in the scenario apps100")
-	if err := flags.Parse(args); err != nil {
-		return nil, err
-	}
 
-	switch {
-	case flags.NArg() > 0:
-		return nil, fmt.Errorf("%q is not an option: see -help", flags.Arg(0))
-	case s.rounds < 1 || s.duration < time.Second:
-		return nil, fmt.Errorf("%d rounds of %v cannot be measured: at least one, of a second or more", s.rounds,
-			s.duration)
-	case s.idleClients < 1 || s.slowClients < 2 || s.applications < 2:
-		return nil, fmt.Errorf("-idle has to be at least 1, -slow and -applications at least 2")
-	}
-
-	return &s, nil
+	return flags
 }
 
 func eachKnown(words, all []string) error {

@@ -37,17 +37,7 @@ func supervise(argv []string) error {
 		return err
 	}
 
-	null, err := os.Open(os.DevNull)
-	if err != nil {
-		return err
-	}
-
-	pid, err := syscall.ForkExec(path, argv, //nolint:gosec // G702: starting a given program is the purpose
-		&syscall.ProcAttr{
-			Env:   os.Environ(),
-			Files: []uintptr{null.Fd(), 1, 2},
-			Sys:   &syscall.SysProcAttr{Setpgid: true},
-		})
+	pid, err := startGroup(path, argv)
 	if err != nil {
 		return fmt.Errorf("cannot start %s: %w", path, err)
 	}
@@ -81,6 +71,22 @@ func supervise(argv []string) error {
 	}
 
 	return err
+}
+
+// startGroup starts a program without input, in a process group of its own.
+func startGroup(path string, argv []string) (pid int, err error) {
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		return 0, err
+	}
+	defer null.Close()
+
+	return syscall.ForkExec(path, argv, //nolint:gosec // G702: starting a given program is the purpose
+		&syscall.ProcAttr{
+			Env:   os.Environ(),
+			Files: []uintptr{null.Fd(), 1, 2},
+			Sys:   &syscall.SysProcAttr{Setpgid: true},
+		})
 }
 
 // reap waits for each child, until there is none.

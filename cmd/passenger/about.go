@@ -38,39 +38,7 @@ var notHere = []struct{ name, reason string }{
 }
 
 func newAboutCommand() *cobra.Command {
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use:   "about",
-		Short: "Show what this program is",
-		Long: "About shows the version, and where instances are. With --json it prints {version,\n" +
-			"executable, go, system, registry, registries}: registry is where new instances go, and\n" +
-			"registries where they are looked for.\n\n" +
-			"The subcommands are those of passenger-config about; those that ask for what one binary\n" +
-			"does not have say so, with status 1.",
-		Example: "  passenger-config about version\n  passenger about --json",
-		Args:    noArguments,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			a := about{
-				Version:    agent.Version,
-				Go:         runtime.Version(),
-				System:     runtime.GOOS + "/" + runtime.GOARCH,
-				Registry:   instancedir.DefaultRegistry(os.Getenv),
-				Registries: instancedir.Registries(os.Getenv),
-			}
-			// Empty means unknown.
-			a.Executable, _ = os.Executable()
-			w := cmd.OutOrStdout()
-			if asJSON {
-				return printJSON(w, a)
-			}
-
-			fmt.Fprintf(w, "Version    : gopassenger %s\nExecutable : %s\nBuilt with : %s for %s\nRegistry   : %s\n",
-				a.Version, a.Executable, a.Go, a.System, a.Registry)
-
-			return nil
-		},
-	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd := newAboutItself()
 	cmd.AddCommand(&cobra.Command{
 		Use:     "version",
 		Short:   "Show the version",
@@ -112,6 +80,45 @@ func newAboutCommand() *cobra.Command {
 			},
 		})
 	}
+
+	return cmd
+}
+
+// newAboutItself returns the command about without its subcommands.
+func newAboutItself() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "about",
+		Short: "Show what this program is",
+		Long: "About shows the version, and where instances are. With --json it prints {version,\n" +
+			"executable, go, system, registry, registries}: registry is where new instances go, and\n" +
+			"registries where they are looked for.\n\n" +
+			"The subcommands are those of passenger-config about; those that ask for what one binary\n" +
+			"does not have say so, with status 1.",
+		Example: "  passenger-config about version\n  passenger about --json",
+		Args:    noArguments,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			a := about{
+				Version:    agent.Version,
+				Go:         runtime.Version(),
+				System:     runtime.GOOS + "/" + runtime.GOARCH,
+				Registry:   instancedir.DefaultRegistry(os.Getenv),
+				Registries: instancedir.Registries(os.Getenv),
+			}
+			// Empty means unknown.
+			a.Executable, _ = os.Executable()
+			w := cmd.OutOrStdout()
+			if asJSON {
+				return printJSON(w, a)
+			}
+
+			fmt.Fprintf(w, "Version    : gopassenger %s\nExecutable : %s\nBuilt with : %s for %s\nRegistry   : %s\n",
+				a.Version, a.Executable, a.Go, a.System, a.Registry)
+
+			return nil
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 
 	return cmd
 }

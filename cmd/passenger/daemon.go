@@ -40,18 +40,8 @@ func inBackground(ctx context.Context, cfg *agent.Config, out, errOut io.Writer)
 		return err
 	}
 	defer in.Close()
-	cmd := exec.CommandContext(context.WithoutCancel(ctx), //nolint:gosec // G702: it is this program again
-		agent.Executable(),
-		os.Args[1:]...)
-	// By this name the program knows which command it is, and where an upgrade puts its file.
-	cmd.Args[0] = os.Args[0]
-	// It has another working directory soon.
-	if strings.ContainsRune(os.Args[0], filepath.Separator) {
-		if path, err := filepath.Abs(os.Args[0]); err == nil {
-			cmd.Args[0] = path
-		}
-	}
 
+	cmd := thisCommand(ctx)
 	if os.Getenv("WATCHDOG_PID") == strconv.Itoa(os.Getpid()) { // the child's are the signs of life that count
 		if err := os.Unsetenv("WATCHDOG_PID"); err != nil {
 			return err
@@ -87,6 +77,23 @@ func inBackground(ctx context.Context, cfg *agent.Config, out, errOut io.Writer)
 	}
 
 	return errors.Join(err, cmd.Process.Release())
+}
+
+// thisCommand returns this program with its arguments, for a process that outlives ctx.
+func thisCommand(ctx context.Context) *exec.Cmd {
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), //nolint:gosec // G702: it is this program again
+		agent.Executable(),
+		os.Args[1:]...)
+	// By this name the program knows which command it is, and where an upgrade puts its file.
+	cmd.Args[0] = os.Args[0]
+	// It has another working directory soon.
+	if strings.ContainsRune(os.Args[0], filepath.Separator) {
+		if path, err := filepath.Abs(os.Args[0]); err == nil {
+			cmd.Args[0] = path
+		}
+	}
+
+	return cmd
 }
 
 // supervised reports whether a service manager has started this program.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"strconv"
 
 	"github.com/spf13/cobra"
@@ -10,9 +11,14 @@ import (
 	"github.com/gopassenger/passenger/instancedir"
 )
 
+// detachment is the command detach-process.
+type detachment struct {
+	which                 selection
+	ignoreMissing, asJSON bool
+}
+
 func (t tools) newDetachProcessCommand() *cobra.Command {
-	var which selection
-	var ignoreMissing, asJSON bool
+	d := &detachment{}
 	cmd := &cobra.Command{
 		Use:   "detach-process PID",
 		Short: "Take a process of an application out of the pool",
@@ -23,61 +29,68 @@ func (t tools) newDetachProcessCommand() *cobra.Command {
 		Example: "  passenger-config detach-process 4021",
 		Args:    oneArgument("PID"),
 
-		ValidArgsFunction: completePIDs(&which),
+		ValidArgsFunction: completePIDs(&d.which),
 	}
-	which.addFlags(cmd)
-	which.addIgnoreFlag(cmd)
-	cmd.Flags().BoolVar(&ignoreMissing, "ignore-nonexistent-pid", false,
+	d.which.addFlags(cmd)
+	d.which.addIgnoreFlag(cmd)
+	cmd.Flags().BoolVar(&d.ignoreMissing, "ignore-nonexistent-pid", false,
 		"exit successfully if the pool has no such process")
-	cmd.Flags().BoolVar(&ignoreMissing, "ignore-nonexistant-pid", false, "")
+	cmd.Flags().BoolVar(&d.ignoreMissing, "ignore-nonexistant-pid", false, "")
 	_ = cmd.Flags().MarkHidden("ignore-nonexistant-pid") // the original's spelling
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
-	cmd.RunE = t.run(func(ctx context.Context, cmd *cobra.Command, args []string) error {
-		pid, err := strconv.Atoi(args[0])
-		if err != nil || pid <= 0 {
-			return exit(1, "ERROR: %q is not the PID of a process.", args[0])
-		}
-
-		instance, err := which.find(cmd)
-		if instance == nil {
-			if err == nil && asJSON {
-				return printJSON(cmd.OutOrStdout(), map[string]any{"pid": pid, "detached": false})
-			}
-
-			return err
-		}
-
-		c, err := client(instance, instancedir.CoreAPI, instancedir.FullAccount)
-		if err != nil {
-			return err
-		}
-
-		ctx, cancel := context.WithTimeout(ctx, callTimeout)
-		defer cancel()
-		detached, err := c.DetachProcess(ctx, pid)
-		if err != nil {
-			return explain(instance, err)
-		}
-
-		switch w := cmd.OutOrStdout(); {
-		case asJSON:
-			if err := printJSON(w, map[string]any{"pid": pid, "detached": detached}); err != nil {
-				return err
-			}
-		case detached:
-			fmt.Fprintf(w, "Process %d detached.\n", pid)
-		case ignoreMissing:
-			fmt.Fprintf(w, "Could not detach process %d.\n", pid)
-		default:
-			return exit(1, "Could not detach process %d.", pid)
-		}
-
-		if !detached && !ignoreMissing {
-			return errSaid
-		}
-
-		return nil
-	})
+	cmd.Flags().BoolVar(&d.asJSON, "json", false, "print JSON")
+	cmd.RunE = t.run(d.run)
 
 	return cmd
+}
+
+func (d *detachment) run(ctx context.Context, cmd *cobra.Command, args []string) error {
+	pid, err := strconv.Atoi(args[0])
+	if err != nil || pid <= 0 {
+		return exit(1, "ERROR: %q is not the PID of a process.", args[0])
+	}
+
+	instance, err := d.which.find(cmd)
+	if instance == nil {
+		if err == nil && d.asJSON {
+			return printJSON(cmd.OutOrStdout(), map[string]any{"pid": pid, "detached": false})
+		}
+
+		return err
+	}
+
+	c, err := client(instance, instancedir.CoreAPI, instancedir.FullAccount)
+	if err != nil {
+		return err
+	}
+
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	detached, err := c.DetachProcess(ctx, pid)
+	if err != nil {
+		return explain(instance, err)
+	}
+
+	return d.tell(cmd.OutOrStdout(), pid, detached)
+}
+
+// tell writes what came of it. Its error is the exit status.
+func (d *detachment) tell(w io.Writer, pid int, detached bool) error {
+	switch {
+	case d.asJSON:
+		if err := printJSON(w, map[string]any{"pid": pid, "detached": detached}); err != nil {
+			return err
+		}
+	case detached:
+		fmt.Fprintf(w, "Process %d detached.\n", pid)
+	case d.ignoreMissing:
+		fmt.Fprintf(w, "Could not detach process %d.\n", pid)
+	default:
+		return exit(1, "Could not detach process %d.", pid)
+	}
+
+	if !detached && !d.ignoreMissing {
+		return errSaid
+	}
+
+	return nil
 }

@@ -115,55 +115,23 @@ func (c *core) start(ctx context.Context) error {
 		return fmt.Errorf("cannot read what the watchdog says: %w", err)
 	}
 
-	var err error
-	if c.logFile, err = openLog(c.cfg.Server.LogFile, c.cfg.Server.format(c.cfg.Server.LogFile)); err != nil {
-		return withOption(err, "--log-file")
+	if err := c.openLog(); err != nil {
+		return err
 	}
 
-	c.level = newLogLevel(c.cfg.Server.LogLevel)
-	c.log = newLogger(c.logFile, c.level, c.logFile.format)
-	c.output = newAppOutput(c.logFile, c.log, c.level, c.logFile.format)
 	api, err := listenOn(c.parent.Files[apiFile])
 	if err != nil {
 		return err
 	}
 
-	var listeners []listening
-	for _, port := range []string{httpFile, httpsFile} {
-		opened, err := c.listenersOf(port)
-		if err != nil {
-			return err // this process ends
-		}
-
-		for _, l := range opened {
-			listeners = append(listeners, listening{deadlineListener: l, tls: port == httpsFile})
-		}
+	listeners, err := c.listeners()
+	if err != nil {
+		return err // this process ends
 	}
 
-	scripts, err := c.cfg.Server.newHooks(c.cfg.InstanceDir, c.log)
+	watching, err := c.observers() //nolint:contextcheck // they end by Close
 	if err != nil {
 		return err
-	}
-
-	watching := observers{output: c.output}
-	switch {
-	case c.cfg.Server.ErrorReportDir != "":
-		watching.hooks = []hooks.Hook{&reporter{dir: c.cfg.Server.ErrorReportDir, next: scripts, log: c.log}}
-	case scripts != nil:
-		watching.hooks = []hooks.Hook{scripts}
-	}
-
-	if watching.incidents, err = c.cfg.Server.newRecorder(c.cfg.InstanceDir, c.log); err != nil {
-		return err
-	}
-
-	if c.cfg.Router.Enabled() {
-		if c.transactions, err = ustrouter.NewObserver(c.cfg.Router, //nolint:contextcheck // it ends by Close
-			c.log); err != nil {
-			return err
-		}
-
-		watching.transactions = c.transactions
 	}
 
 	// A boot may take minutes, and serve, which listens to the watchdog, comes after it.
@@ -190,6 +158,66 @@ func (c *core) start(ctx context.Context) error {
 	c.api, err = c.serveAPI(ctx, api, metrics)
 
 	return err
+}
+
+// openLog opens the log, and what the output of applications goes to.
+func (c *core) openLog() (err error) {
+	if c.logFile, err = openLog(c.cfg.Server.LogFile, c.cfg.Server.format(c.cfg.Server.LogFile)); err != nil {
+		return withOption(err, "--log-file")
+	}
+
+	c.level = newLogLevel(c.cfg.Server.LogLevel)
+	c.log = newLogger(c.logFile, c.level, c.logFile.format)
+	c.output = newAppOutput(c.logFile, c.log, c.level, c.logFile.format)
+
+	return nil
+}
+
+// observers makes those that are configured.
+func (c *core) observers() (watching observers, err error) {
+	scripts, err := c.cfg.Server.newHooks(c.cfg.InstanceDir, c.log)
+	if err != nil {
+		return watching, err
+	}
+
+	watching.output = c.output
+	switch {
+	case c.cfg.Server.ErrorReportDir != "":
+		watching.hooks = []hooks.Hook{&reporter{dir: c.cfg.Server.ErrorReportDir, next: scripts, log: c.log}}
+	case scripts != nil:
+		watching.hooks = []hooks.Hook{scripts}
+	}
+
+	if watching.incidents, err = c.cfg.Server.newRecorder(c.cfg.InstanceDir, c.log); err != nil {
+		return watching, err
+	}
+
+	if c.cfg.Router.Enabled() {
+		if c.transactions, err = ustrouter.NewObserver(c.cfg.Router, c.log); err != nil {
+			return watching, err
+		}
+
+		watching.transactions = c.transactions
+	}
+
+	return watching, nil
+}
+
+// listeners returns those that requests come by.
+func (c *core) listeners() ([]listening, error) {
+	var all []listening
+	for _, port := range []string{httpFile, httpsFile} {
+		opened, err := c.listenersOf(port)
+		if err != nil {
+			return nil, err
+		}
+
+		for _, l := range opened {
+			all = append(all, listening{deadlineListener: l, tls: port == httpsFile})
+		}
+	}
+
+	return all, nil
 }
 
 // listenersOf returns listeners on the sockets of a port.

@@ -89,20 +89,7 @@ func Start(
 		}
 	}()
 
-	// The log comes first, since everything below may have something to say.
-	if i.logFile, err = openLog(cfg.LogFile, cfg.format(cfg.LogFile)); err != nil {
-		return nil, withOption(err, "--log-file")
-	}
-
-	i.level = newLogLevel(cfg.LogLevel)
-	i.log = newLogger(i.logFile, i.level, i.logFile.format)
-	if cfg.Flying != nil {
-		if err := cfg.Flying.prepare(&cfg, i.log); err != nil {
-			return nil, err
-		}
-	}
-
-	if err := cfg.readDashboardPassword(i.log); err != nil {
+	if err := i.open(ctx, &cfg, ports); err != nil {
 		return nil, err
 	}
 
@@ -111,33 +98,76 @@ func Start(
 		return nil, err
 	}
 
+	if err := i.startDog(ctx, &cfg); err != nil {
+		return nil, err
+	}
+
+	// Tools find the instance only from here on.
+	if err := i.runtime.dir.Finalize(); err != nil {
+		return nil, errors.Join(err, i.dog.Shutdown(ctx))
+	}
+
+	i.watch(ctx)
+	i.stopLifeSigns = i.startLifeSigns(ctx, signsOfLife)
+	if cfg.Flying != nil {
+		cfg.Flying.serving(cfg.SocketFile, i.log)
+	}
+
+	return i, nil
+}
+
+// open opens the log, the pid file, the listeners and the instance directory.
+func (i *Instance) open(ctx context.Context, cfg *Config, ports *Ports) (err error) {
+	// The log comes first, since everything below may have something to say.
+	if i.logFile, err = openLog(cfg.LogFile, cfg.format(cfg.LogFile)); err != nil {
+		return withOption(err, "--log-file")
+	}
+
+	i.level = newLogLevel(cfg.LogLevel)
+	i.log = newLogger(i.logFile, i.level, i.logFile.format)
+	if cfg.Flying != nil {
+		if err := cfg.Flying.prepare(cfg, i.log); err != nil {
+			return err
+		}
+	}
+
+	if err := cfg.readDashboardPassword(i.log); err != nil {
+		return err
+	}
+
 	if cfg.PIDFile != "" {
 		if i.pid, err = createPIDFile(cfg.PIDFile); err != nil {
-			return nil, withOption(err, "--pid-file")
+			return withOption(err, "--pid-file")
 		}
 	}
 
 	if i.sockets, err = cfg.listen(ctx, ports); err != nil {
-		return nil, err
+		return err
 	}
 
 	i.coreFiles = map[string]*os.File{}
 	for name, l := range i.sockets {
 		if i.coreFiles[name], err = l.File(); err != nil {
-			return nil, err
+			return err
 		}
 	}
 
-	i.coreCfg = cfg
-	if i.runtime, err = newRuntimeDir(&cfg, i.URLs()); err != nil {
-		return nil, err
+	i.coreCfg = *cfg
+	if i.runtime, err = newRuntimeDir(cfg, i.URLs()); err != nil {
+		return err
 	}
 
 	// A server that was killed has left its directory behind.
 	instancedir.List([]string{filepath.Dir(i.runtime.dir.Path())}).Clean(i.logFile)
+
+	return nil
+}
+
+// startDog starts the watchdog, which starts the core.
+func (i *Instance) startDog(ctx context.Context, cfg *Config) error {
 	limits, err := cfg.coreLimits()
 	if err != nil {
-		return nil, err
+		return err
 	}
 
 	// The router serves before a core has transactions for it, and ends after the core, in the reverse order.
@@ -157,28 +187,14 @@ func Start(
 			Command:  i.coreCommand(nil),
 			Protocol: coreProtocol(),
 			Start:    limits.Start,
-			Config:   i.runtime.coreConfig(&cfg),
+			Config:   i.runtime.coreConfig(cfg),
 			Files:    i.runtime.files(i.coreFiles),
 			Ready:    i.noteCore,
 			Status:   i.noteStarts,
 		}),
 	})
-	if err != nil {
-		return nil, err
-	}
 
-	// Tools find the instance only from here on.
-	if err := i.runtime.dir.Finalize(); err != nil {
-		return nil, errors.Join(err, i.dog.Shutdown(ctx))
-	}
-
-	i.watch(ctx)
-	i.stopLifeSigns = i.startLifeSigns(ctx, signsOfLife)
-	if cfg.Flying != nil {
-		cfg.Flying.serving(cfg.SocketFile, i.log)
-	}
-
-	return i, nil
+	return err
 }
 
 // command returns how a program, file or this one, is started with a command.

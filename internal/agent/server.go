@@ -194,6 +194,35 @@ func (s *Server) prepare(sockets string, watching observers) (err error) {
 		}
 	}
 
+	if err := s.preparePool(sockets, watching); err != nil {
+		return err
+	}
+
+	if err := s.prepareSite(watching.output); err != nil {
+		return errors.Join(err, s.pool.Close(), s.factory.Close(), s.closeLogs())
+	}
+
+	if s.incidents != nil {
+		s.incidents.Watch(s.pool, s.site.handlers)
+	}
+
+	s.prepareHTTP()
+	if s.cfg.Flying != nil {
+		s.scgi = &scgi.Server{
+			Handler:           s.site,
+			ConnState:         s.trackSCGI,
+			HeadRead:          func(c net.Conn) { s.limiter.Track(c, http.StateActive) },
+			Logger:            s.log,
+			ReadHeaderTimeout: s.http.ReadHeaderTimeout,
+			MaxHeaderBytes:    s.cfg.MaxHeaderSize + maxParams,
+		}
+	}
+
+	return nil
+}
+
+// preparePool makes the pool and what starts its processes.
+func (s *Server) preparePool(sockets string, watching observers) (err error) {
 	config := s.cfg.spawner()
 	config.Logger, config.Dir, config.Output = s.log, sockets, watching.output.open
 	config.Witness = watching.incidents != nil
@@ -226,44 +255,31 @@ func (s *Server) prepare(sockets string, watching observers) (err error) {
 		return errors.Join(err, s.factory.Close())
 	}
 
+	return nil
+}
+
+// prepareSite makes what serves the requests.
+func (s *Server) prepareSite(output *appOutput) (err error) {
 	requests := s.cfg.handler()
 	requests.Logger = s.log
 	if requests.Buffers, err = s.cfg.buffers(); err != nil {
-		return errors.Join(err, s.pool.Close(), s.factory.Close())
+		return err
 	}
 
 	if s.access, requests.AccessLog, err = openAccessLog(s.cfg.AccessLog); err != nil {
-		return errors.Join(withOption(err, "--access-log"), s.pool.Close(), s.factory.Close())
+		return withOption(err, "--access-log")
 	}
 
 	s.cfg.warnOfBuffers(s.log)
 	s.requests = newRequestLog(s.cfg)
 	requests.AccessLog = s.requests.with(requests.AccessLog)
-	if s.release, err = watching.output.hold(s.cfg); err != nil {
-		return errors.Join(err, s.pool.Close(), s.factory.Close(), s.closeLogs())
+	if s.release, err = output.hold(s.cfg); err != nil {
+		return err
 	}
 
-	if s.site, err = newSite(s.cfg, s.pool, requests, s.requests); err != nil {
-		return errors.Join(err, s.pool.Close(), s.factory.Close(), s.closeLogs())
-	}
+	s.site, err = newSite(s.cfg, s.pool, requests, s.requests)
 
-	if s.incidents != nil {
-		s.incidents.Watch(s.pool, s.site.handlers)
-	}
-
-	s.prepareHTTP()
-	if s.cfg.Flying != nil {
-		s.scgi = &scgi.Server{
-			Handler:           s.site,
-			ConnState:         s.trackSCGI,
-			HeadRead:          func(c net.Conn) { s.limiter.Track(c, http.StateActive) },
-			Logger:            s.log,
-			ReadHeaderTimeout: s.http.ReadHeaderTimeout,
-			MaxHeaderBytes:    s.cfg.MaxHeaderSize + maxParams,
-		}
-	}
-
-	return nil
+	return err
 }
 
 // maxFrame is the size of a frame of HTTP/2 that each server has to allow, RFC 9113 section 4.2.

@@ -181,6 +181,12 @@ func requestSpan(out *span, t *Transaction) {
 		}
 	}
 
+	out.conclude(t)
+}
+
+// conclude sets what became of the request.
+func (out *span) conclude(t *Transaction) {
+	a := &out.Attributes
 	switch {
 	// What the client did wrong (4xx) is no error of a server. (Source: the semantic conventions, status of spans.)
 	case t.Status >= 500:

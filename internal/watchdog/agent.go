@@ -206,42 +206,7 @@ func (a *agent) launch() (*process, error) {
 	// The names tell the agent which descriptor is which.
 	names := slices.Sorted(maps.Keys(a.cfg.Files))
 	cmd := a.cfg.Command()
-	if cmd.Env == nil {
-		cmd.Env = os.Environ()
-	}
-
-	cmd.Env = append(cmd.Env, feedbackVariable+"=true")
-	cmd.ExtraFiles = []*os.File{theirs}
-	defer func() {
-		for _, f := range cmd.ExtraFiles {
-			_ = f.Close()
-		}
-	}()
-
-	for _, name := range names {
-		f, err := duplicate(a.cfg.Files[name])
-		if err != nil {
-			l.close()
-			return nil, err
-		}
-
-		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
-	}
-
-	if cmd.SysProcAttr == nil {
-		cmd.SysProcAttr = &syscall.SysProcAttr{}
-	}
-
-	// Ctrl-C is for the watchdog to act on.
-	cmd.SysProcAttr.Setpgid = true
-	start := func() error { return a.dog.children.start(cmd) }
-	if a.cfg.Start != nil {
-		err = a.cfg.Start(start)
-	} else {
-		err = start()
-	}
-
-	if err != nil {
+	if err := a.startProgram(cmd, theirs, names); err != nil {
 		l.close()
 		return nil, err
 	}
@@ -266,6 +231,43 @@ func (a *agent) launch() (*process, error) {
 	}})
 
 	return p, nil
+}
+
+// startProgram starts a command with its end of the link and the named files, and closes this process's copies.
+func (a *agent) startProgram(cmd *exec.Cmd, link *os.File, names []string) error {
+	if cmd.Env == nil {
+		cmd.Env = os.Environ()
+	}
+
+	cmd.Env = append(cmd.Env, feedbackVariable+"=true")
+	cmd.ExtraFiles = []*os.File{link}
+	defer func() {
+		for _, f := range cmd.ExtraFiles {
+			_ = f.Close()
+		}
+	}()
+
+	for _, name := range names {
+		f, err := duplicate(a.cfg.Files[name])
+		if err != nil {
+			return err
+		}
+
+		cmd.ExtraFiles = append(cmd.ExtraFiles, f)
+	}
+
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+
+	// Ctrl-C is for the watchdog to act on.
+	cmd.SysProcAttr.Setpgid = true
+	start := func() error { return a.dog.children.start(cmd) }
+	if a.cfg.Start != nil {
+		return a.cfg.Start(start)
+	}
+
+	return start()
 }
 
 // duplicate returns a file that is lent as it is: Fd, which an exec.Cmd calls, sets a

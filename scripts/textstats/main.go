@@ -38,7 +38,7 @@ type stats struct {
 
 func main() {
 	list := flag.Bool("list", false,
-		"name each function without a paragraph, each line that is too long and each word of the list")
+		"name each function that is long or without a paragraph, each line that is too long and each word of the list")
 	tests := flag.Bool("tests", false, "count the tests instead of the production code and the documents")
 	flag.Parse()
 
@@ -163,8 +163,11 @@ func (s *stats) addFunction(set *token.FileSet, fn *ast.FuncDecl, kinds []line, 
 	s.bodyLines += len(body)
 	s.blank += blank
 
-	if len(body)-blank > longFunction {
+	if n := len(body) - blank; n > longFunction {
 		s.longFunctions++
+		if list {
+			fmt.Printf("%s:%d: %s: %d lines\n", open.Filename, open.Line, fn.Name.Name, n)
+		}
 	}
 
 	if len(body) < needParagraph {

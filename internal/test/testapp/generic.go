@@ -54,18 +54,7 @@ func generics() map[string]func(*player) {
 				awaitFile("again")
 			}
 		},
-		// Serves when no other program does on its port any more.
-		"generic-patient": func(p *player) {
-			for {
-				if l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:"+
-					os.Getenv("PORT")); err == nil {
-					check(l.Close())
-					p.serveGeneric(os.Getenv("PORT"))
-				}
-
-				<-time.After(time.Millisecond)
-			}
-		},
+		"generic-patient": (*player).serveLater,
 		// Listens on a port of its own.
 		"generic-elsewhere": func(p *player) { p.serveGeneric("0") },
 		// Ends because it cannot have its port, which it says is in use.
@@ -74,6 +63,19 @@ func generics() map[string]func(*player) {
 				": bind: address already in use\n")
 			os.Exit(1)
 		},
+	}
+}
+
+// serveLater serves when no other program does on its port any more.
+func (p *player) serveLater() {
+	for {
+		if l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:"+
+			os.Getenv("PORT")); err == nil {
+			check(l.Close())
+			p.serveGeneric(os.Getenv("PORT"))
+		}
+
+		<-time.After(time.Millisecond)
 	}
 }
 

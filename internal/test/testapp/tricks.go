@@ -65,31 +65,7 @@ func (p *player) addTricks(mux *http.ServeMux) {
 		return "opened", f.Close()
 	})
 
-	// Does something to the process's own socket.
-	try("/spoil", func(r *http.Request) (string, error) {
-		path := p.socketPath()
-		how := r.FormValue("how")
-		if how == "chmod" {
-			return how, os.Chmod(path, 0)
-		}
-
-		check(os.Remove(path))
-
-		switch how {
-		case "remove":
-			return how, nil
-		case "file":
-			return how, os.WriteFile(path, nil, 0o600)
-		case "fifo":
-			return how, syscall.Mkfifo(path, 0o600)
-		case "dir":
-			return how, os.Mkdir(path, 0o700)
-		case "link":
-			return how, os.Symlink(r.FormValue("target"), path)
-		}
-
-		return "", fmt.Errorf("no way to spoil: %s", how)
-	})
+	try("/spoil", p.spoilSocket)
 
 	// Sends stdout and stderr elsewhere.
 	try("/redirect", func(*http.Request) (string, error) {
@@ -99,4 +75,30 @@ func (p *player) addTricks(mux *http.ServeMux) {
 
 		return "redirected", dup(int(null.Fd()), 2)
 	})
+}
+
+// spoilSocket does something to the process's own socket.
+func (p *player) spoilSocket(r *http.Request) (string, error) {
+	path := p.socketPath()
+	how := r.FormValue("how")
+	if how == "chmod" {
+		return how, os.Chmod(path, 0)
+	}
+
+	check(os.Remove(path))
+
+	switch how {
+	case "remove":
+		return how, nil
+	case "file":
+		return how, os.WriteFile(path, nil, 0o600)
+	case "fifo":
+		return how, syscall.Mkfifo(path, 0o600)
+	case "dir":
+		return how, os.Mkdir(path, 0o700)
+	case "link":
+		return how, os.Symlink(r.FormValue("target"), path)
+	}
+
+	return "", fmt.Errorf("no way to spoil: %s", how)
 }
