@@ -28,9 +28,10 @@ var (
 	// cookieSetting says which cookie, not what is in it.
 	cookieSetting = lazy(`COOKIE_(?:NAME|ATTRIBUTES)$|_BY_COOKIE$`)
 
-	urlPassword   = lazy(`([A-Za-z][A-Za-z0-9+.-]*://[^\s:/?#@"'<>]*):([^\s/?#"'<>]+)@`)
-	parameter     = lazy(`(?i)([?&](?:[a-z_]*(?:password|passwd|secret|token)|api_?key|signature)=)([^\s&#;,"'<>]+)`)
-	namedPassword = lazy(`(?i)((?:password|passwd|passphrase|pwd|secret|token|api_?key)=)([^\s&;,"']+)`)
+	urlPassword = finder{"://", lazy(`([A-Za-z][A-Za-z0-9+.-]*://[^\s:/?#@"'<>]*):([^\s/?#"'<>]+)@`)}
+	parameter   = finder{"=",
+		lazy(`(?i)([?&](?:[a-z_]*(?:password|passwd|secret|token)|api_?key|signature)=)([^\s&#;,"'<>]+)`)}
+	namedPassword = finder{"=", lazy(`(?i)((?:password|passwd|passphrase|pwd|secret|token|api_?key)=)([^\s&;,"']+)`)}
 	privateKey    = lazy(`-----BEGIN [A-Z ]*PRIVATE KEY-----`)
 	// issued is what services give out as keys: Stripe, GitHub, GitLab, Slack, AWS, Google, SendGrid, npm, OpenAI, and
 	// JSON Web Tokens. Each has a prefix so that programs like this one find it.
@@ -45,6 +46,35 @@ var (
 // lazy compiles a pattern when it is first used: a program that shows nothing needs none.
 func lazy(pattern string) func() *regexp.Regexp {
 	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
+}
+
+// finder finds secrets: each is the second group of its pattern.
+type finder struct {
+	// sign is in each match: to look for it costs little where there is none.
+	sign    string
+	pattern func() *regexp.Regexp
+}
+
+// secrets returns those in a text.
+func (f *finder) secrets(s string) (all []string) {
+	if !strings.Contains(s, f.sign) {
+		return nil
+	}
+
+	for _, m := range f.pattern().FindAllStringSubmatch(s, -1) {
+		all = append(all, m[2])
+	}
+
+	return all
+}
+
+// replace puts another text in the place of each match, behind the first group.
+func (f *finder) replace(s, by string) string {
+	if !strings.Contains(s, f.sign) {
+		return s
+	}
+
+	return f.pattern().ReplaceAllString(s, "${1}"+by)
 }
 
 // IsSecret reports whether the value of an environment variable or option of this name
@@ -73,10 +103,8 @@ func New(env []string) *Redactor {
 			secrets = append(secrets, value)
 		}
 
-		for _, pattern := range []func() *regexp.Regexp{urlPassword, parameter, namedPassword} {
-			for _, m := range pattern().FindAllStringSubmatch(value, -1) {
-				secrets = append(secrets, m[2])
-			}
+		for _, f := range []*finder{&urlPassword, &parameter, &namedPassword} {
+			secrets = append(secrets, f.secrets(value)...)
 		}
 	}
 
@@ -100,8 +128,8 @@ func New(env []string) *Redactor {
 
 // Text makes foreign text fit to be shown.
 func (r *Redactor) Text(s string) string {
-	s = urlPassword().ReplaceAllString(r.secrets.Replace(clean(s)), "${1}:"+Hidden+"@")
-	s = parameter().ReplaceAllString(s, "${1}"+Hidden)
+	s = urlPassword.replace(r.secrets.Replace(clean(s)), ":"+Hidden+"@")
+	s = parameter.replace(s, Hidden)
 
 	return issued().ReplaceAllString(s, Hidden)
 }
@@ -112,7 +140,7 @@ func (r *Redactor) Variable(name, value string) string {
 		return Hidden
 	}
 
-	return namedPassword().ReplaceAllString(r.Text(value), "${1}"+Hidden)
+	return namedPassword.replace(r.Text(value), Hidden)
 }
 
 var withoutEnvironment = New(nil)
