@@ -17,29 +17,24 @@ import (
 // Options that the pool does not know are left out. Of several applications with the same name, it
 // writes one that has not left the pool. An application that has companions has them beside the options.
 func WriteJSON(w io.Writer, s passenger.Snapshot, companions ...Companion) error {
-	apps := make(map[string]map[string]any, len(s.Groups))
-
-	// A detached application may still end while its successor of the same name serves.
-	leaving := map[string]bool{}
+	apps := make(map[string]*application, len(s.Groups))
 	for i := range s.Groups {
 		g := &s.Groups[i]
-		if _, taken := apps[g.Name]; taken && !leaving[g.Name] {
-			continue
-		}
 
-		app, err := manifest(g)
-		if err != nil {
-			return err
+		// A detached application may still end while its successor of the same name serves.
+		if taken := apps[g.Name]; taken == nil || taken.Detached {
+			apps[g.Name] = &application{
+				options:       newOptions(g),
+				GroupSnapshot: g,
+				Environment:   text(g.Environment, spawner.DefaultEnvironment),
+			}
 		}
-
-		apps[g.Name], leaving[g.Name] = app, g.Detached
 	}
 
 	for _, c := range companions {
 		// The application may have left the pool, and its companions may not have ended yet.
 		if app := apps[c.App]; app != nil {
-			beside, _ := app[companionsKey].([]Companion)
-			app[companionsKey] = append(beside, c)
+			app.Companions = append(app.Companions, c)
 		}
 	}
 
@@ -52,9 +47,6 @@ func WriteJSON(w io.Writer, s passenger.Snapshot, companions ...Companion) error
 
 	return err
 }
-
-// companionsKey is none of the options and of the fields of GroupSnapshot.
-const companionsKey = "companions"
 
 // sourced is a value of an option with its source.
 type sourced struct {
@@ -104,35 +96,60 @@ func limit(value, fallback int) []sourced {
 	return number(value, fallback)
 }
 
-// counterparts are fields of GroupSnapshot that the original has among the options.
-var counterparts = []string{"name", "appRoot", "appType", "environment", "minProcesses", "maxProcesses"}
+// application is what is written of one: its options, and the fields of GroupSnapshot, so that a new one of these needs
+// nothing here.
+type application struct {
+	options
+	*passenger.GroupSnapshot
 
-func manifest(g *passenger.GroupSnapshot) (map[string]any, error) {
-	// By way of JSON, so that a new field of GroupSnapshot needs nothing here.
-	own, err := json.Marshal(g)
-	if err != nil {
-		return nil, err
-	}
+	// These are among the options. In JSON they hide the fields of GroupSnapshot, and are left out.
+	Name         *none `json:"name,omitempty"`
+	AppRoot      *none `json:"appRoot,omitempty"`
+	AppType      *none `json:"appType,omitempty"`
+	MinProcesses *none `json:"minProcesses,omitempty"`
+	MaxProcesses *none `json:"maxProcesses,omitempty"`
 
-	var fields map[string]json.RawMessage
-	if err := json.Unmarshal(own, &fields); err != nil {
-		return nil, err
-	}
-
-	for _, name := range counterparts {
-		delete(fields, name)
-	}
-
-	app := optionValues(g)
-	for name, field := range fields {
-		app[name] = field
-	}
-
-	return app, nil
+	// Environment is that option, and hides the field of the same name.
+	Environment []sourced   `json:"environment"`
+	Companions  []Companion `json:"companions,omitempty"`
 }
 
-// optionValues leaves out environment variables, which may be secret.
-func optionValues(g *passenger.GroupSnapshot) map[string]any {
+type none struct{}
+
+// options are the values of options by the original's names. Environment variables, which may be secret, are left out.
+type options struct {
+	Name              []sourced `json:"app_group_name"`
+	Root              []sourced `json:"app_root"`
+	Type              []sourced `json:"type"`
+	BaseURI           []sourced `json:"base_uri"`
+	StartupFile       []sourced `json:"startup_file"`
+	StartCommand      []sourced `json:"start_command"`
+	User              []sourced `json:"user"`
+	Group             []sourced `json:"group"`
+	RestartDir        []sourced `json:"restart_dir"`
+	Ruby              []sourced `json:"ruby"`
+	Python            []sourced `json:"python"`
+	NodeJS            []sourced `json:"nodejs"`
+	MeteorSettings    []sourced `json:"meteor_app_settings"`
+	SpawnMethod       []sourced `json:"spawn_method"`
+	BindAddress       []sourced `json:"bind_address"`
+	Enabled           []sourced `json:"enabled"`
+	PreloadBundler    []sourced `json:"preload_bundler"`
+	EnvVars           []sourced `json:"environment_variables"`
+	LoadShellEnv      []sourced `json:"load_shell_envvars"`
+	StartTimeout      []sourced `json:"start_timeout"`
+	FileLimit         []sourced `json:"file_descriptor_ulimit"`
+	Min               []sourced `json:"min_processes"`
+	Max               []sourced `json:"max_processes"`
+	MaxRequests       []sourced `json:"max_requests"`
+	MaxOutOfBandWork  []sourced `json:"max_out_of_band_work_instances"`
+	MaxQueue          []sourced `json:"max_request_queue_size"`
+	PreloaderIdleTime []sourced `json:"max_preloader_idle_time"`
+	ForcedConcurrency []sourced `json:"force_max_concurrent_requests_per_process"`
+	AbortLongSessions []sourced `json:"abort_websockets_on_process_shutdown"`
+}
+
+func newOptions(g *passenger.GroupSnapshot) options {
 	o := &g.Options
 	app := &o.App
 	// The original writes an absolute path.
@@ -141,40 +158,37 @@ func optionValues(g *passenger.GroupSnapshot) map[string]any {
 		startupFile = filepath.Join(g.AppRoot, startupFile)
 	}
 
-	return map[string]any{
-		"app_group_name":        text(g.Name, ""),
-		"app_root":              text(g.AppRoot, ""),
-		"type":                  text(g.AppType, ""),
-		"environment":           text(g.Environment, spawner.DefaultEnvironment),
-		"base_uri":              text(app.BaseURI, "/"),
-		"startup_file":          text(startupFile, ""),
-		"start_command":         text(strings.Join(app.StartCommand, "\t"), ""),
-		"user":                  text(app.User, ""),
-		"group":                 text(app.Group, ""),
-		"restart_dir":           text(o.RestartDir, ""),
-		"ruby":                  text(app.Ruby, spawner.DefaultRuby),
-		"python":                text(app.Python, spawner.DefaultPython),
-		"nodejs":                text(app.NodeJS, spawner.DefaultNodeJS),
-		"meteor_app_settings":   text(app.MeteorSettings, ""),
-		"spawn_method":          text(app.SpawnMethod, spawner.SmartSpawning),
-		"bind_address":          text("", "127.0.0.1"),
-		"enabled":               []sourced{{ephemeral, true}, {byDefault, false}},
-		"preload_bundler":       []sourced{{byDefault, true}},
-		"environment_variables": []sourced{{byDefault, struct{}{}}},
-		"load_shell_envvars":    []sourced{{ephemeral, app.LoadShellEnv}},
+	return options{
+		Name:           text(g.Name, ""),
+		Root:           text(g.AppRoot, ""),
+		Type:           text(g.AppType, ""),
+		BaseURI:        text(app.BaseURI, "/"),
+		StartupFile:    text(startupFile, ""),
+		StartCommand:   text(strings.Join(app.StartCommand, "\t"), ""),
+		User:           text(app.User, ""),
+		Group:          text(app.Group, ""),
+		RestartDir:     text(o.RestartDir, ""),
+		Ruby:           text(app.Ruby, spawner.DefaultRuby),
+		Python:         text(app.Python, spawner.DefaultPython),
+		NodeJS:         text(app.NodeJS, spawner.DefaultNodeJS),
+		MeteorSettings: text(app.MeteorSettings, ""),
+		SpawnMethod:    text(app.SpawnMethod, spawner.SmartSpawning),
+		BindAddress:    text("", "127.0.0.1"),
+		Enabled:        []sourced{{ephemeral, true}, {byDefault, false}},
+		PreloadBundler: []sourced{{byDefault, true}},
+		EnvVars:        []sourced{{byDefault, none{}}},
+		LoadShellEnv:   []sourced{{ephemeral, app.LoadShellEnv}},
 
-		"start_timeout":                  number(app.StartTimeout.Seconds(), spawner.DefaultStartTimeout.Seconds()),
-		"file_descriptor_ulimit":         number(app.FileLimit, 0),
-		"min_processes":                  number(g.MinProcesses, 0),
-		"max_processes":                  number(g.MaxProcesses, 0),
-		"max_requests":                   number(o.MaxRequests, 0),
-		"max_out_of_band_work_instances": number(o.MaxOutOfBandWorkInstances, 1),
-		"max_request_queue_size":         limit(o.MaxRequestQueueSize, passenger.DefaultMaxRequestQueueSize),
-		"max_preloader_idle_time": limit(seconds(o.MaxPreloaderIdleTime),
-			seconds(passenger.DefaultMaxPreloaderIdleTime)),
-
-		"force_max_concurrent_requests_per_process": limit(o.ForceMaxConcurrentRequestsPerProcess, -1),
-		"abort_websockets_on_process_shutdown":      []sourced{{ephemeral, !o.KeepLongSessions}},
+		StartTimeout:      number(app.StartTimeout.Seconds(), spawner.DefaultStartTimeout.Seconds()),
+		FileLimit:         number(app.FileLimit, 0),
+		Min:               number(g.MinProcesses, 0),
+		Max:               number(g.MaxProcesses, 0),
+		MaxRequests:       number(o.MaxRequests, 0),
+		MaxOutOfBandWork:  number(o.MaxOutOfBandWorkInstances, 1),
+		MaxQueue:          limit(o.MaxRequestQueueSize, passenger.DefaultMaxRequestQueueSize),
+		PreloaderIdleTime: limit(seconds(o.MaxPreloaderIdleTime), seconds(passenger.DefaultMaxPreloaderIdleTime)),
+		ForcedConcurrency: limit(o.ForceMaxConcurrentRequestsPerProcess, -1),
+		AbortLongSessions: []sourced{{ephemeral, !o.KeepLongSessions}},
 	}
 }
 
