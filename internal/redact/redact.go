@@ -29,8 +29,10 @@ var (
 	cookieSetting = lazy(`COOKIE_(?:NAME|ATTRIBUTES)$|_BY_COOKIE$`)
 
 	urlPassword = finder{"://", lazy(`([A-Za-z][A-Za-z0-9+.-]*://[^\s:/?#@"'<>]*):([^\s/?#"'<>]+)@`)}
-	parameter   = finder{"=",
-		lazy(`(?i)([?&](?:[a-z_]*(?:password|passwd|secret|token)|api_?key|signature)=)([^\s&#;,"'<>]+)`)}
+	parameter   = finder{
+		"=",
+		lazy(`(?i)([?&](?:[a-z_]*(?:password|passwd|secret|token)|api_?key|signature)=)([^\s&#;,"'<>]+)`),
+	}
 	namedPassword = finder{"=", lazy(`(?i)((?:password|passwd|passphrase|pwd|secret|token|api_?key)=)([^\s&;,"']+)`)}
 	privateKey    = lazy(`-----BEGIN [A-Z ]*PRIVATE KEY-----`)
 	// issued is what services give out as keys: Stripe, GitHub, GitLab, Slack, AWS, Google, SendGrid, npm, OpenAI, and
