@@ -49,3 +49,18 @@ func TestManyTakeOfABudgetThatIsUnused(t *testing.T) {
 		require.Zero(t, refused.Load())
 	}
 }
+
+// A budget lives as long as the server, and must not remember each request.
+func TestClosedAccountIsForgotten(t *testing.T) {
+	b := newBufferBudget()
+	dir := t.TempDir()
+	var a account
+	a.open(b, dir, nil)
+	require.Len(t, b.accounts, 1)
+	require.NoError(t, a.take(onDisk, 5))
+	a.close()
+	require.Empty(t, b.accounts)
+
+	_, disk := b.parts(dir)
+	require.Zero(t, disk.used.Load())
+}

@@ -16,6 +16,7 @@ import (
 
 	"github.com/gopassenger/passenger/handler"
 	"github.com/gopassenger/passenger/internal/pace"
+	"github.com/gopassenger/passenger/internal/test/logged"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
@@ -48,7 +49,8 @@ func (s *site) requireStatus(c net.Conn, status int) {
 // Faults: H8.
 func TestUploadsThatStallMakeRoomForOthers(t *testing.T) {
 	dir := t.TempDir()
-	cfg := handler.Config{DataBufferDir: dir, Buffers: budget(t, 2<<20)}
+	var log logged.Buffer
+	cfg := handler.Config{DataBufferDir: dir, Buffers: budget(t, 2<<20), Logger: log.Logger()}
 	serveConfig(t, spawnertest.Script{Handler: http.HandlerFunc(drain)}, cfg, func(s *site) {
 		small, large := s.begin(1<<20, 300<<10), s.begin(2<<20, 900<<10)
 		synctest.Wait()
@@ -56,6 +58,7 @@ func TestUploadsThatStallMakeRoomForOthers(t *testing.T) {
 		// Both send still: there is no one to drop.
 		resp, _ := s.do(http.MethodPost, "/", strings.Repeat("y", 1<<20))
 		require.Equal(s, http.StatusInsufficientStorage, resp.StatusCode)
+		require.Equal(s, 1, log.Count("max_buffer_size"), "the log says which limit it was")
 
 		// What is left is for others.
 		resp, _ = s.do(http.MethodPost, "/", strings.Repeat("y", 100<<10))

@@ -13,6 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/internal/test/logged"
 	"github.com/gopassenger/passenger/internal/test/smalldisk"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
@@ -26,8 +27,9 @@ func smallDisk(t *testing.T) string {
 // Faults: F3.
 func TestFullDiskFailsOnlyItsUpload(t *testing.T) {
 	dir := smallDisk(t)
-	serveConfig(t, spawnertest.Script{Handler: http.HandlerFunc(echo)}, handler.Config{DataBufferDir: dir},
-		func(s *site) {
+	var log logged.Buffer
+	serveConfig(t, spawnertest.Script{Handler: http.HandlerFunc(echo)},
+		handler.Config{DataBufferDir: dir, Logger: log.Logger()}, func(s *site) {
 			for range 3 {
 				resp, _ := s.do(http.MethodPost, "/", strings.Repeat("x", 1<<20))
 				require.Equal(s, http.StatusInsufficientStorage, resp.StatusCode)
@@ -37,6 +39,8 @@ func TestFullDiskFailsOnlyItsUpload(t *testing.T) {
 				require.Equal(s, http.StatusOK, resp.StatusCode)
 				require.Len(s, body, 300<<10)
 			}
+
+			require.Equal(s, 1, log.Count("cannot be buffered"), "once in a while")
 		})
 }
 

@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -263,45 +262,6 @@ func TestNewConnectionThatDiesIsNotRepeated(t *testing.T) {
 		resp, _ := s.do(http.MethodGet, "/", "")
 		require.Equal(s, http.StatusBadGateway, resp.StatusCode)
 		require.Equal(s, 1, requests)
-	})
-}
-
-// Faults: P11.
-func TestConnectFailureTriesAnotherProcess(t *testing.T) {
-	app := spawnertest.Script{
-		Handler: http.HandlerFunc(echo),
-		BeforeDial: func(_ context.Context, p *spawnertest.Process) error {
-			if p.Info().PID < 1003 {
-				return errors.New("refused")
-			}
-
-			return nil
-		},
-	}
-	serve(t, app, func(s *site) {
-		resp, _ := s.do(http.MethodPost, "/", "x")
-		require.Equal(s, http.StatusOK, resp.StatusCode)
-		require.Equal(s, 4, s.factory.Spawns())
-	})
-	app.BeforeDial = func(context.Context, *spawnertest.Process) error { return errors.New("refused") }
-	serve(t, app, func(s *site) {
-		resp, _ := s.do(http.MethodPost, "/", "x")
-		require.Equal(s, http.StatusBadGateway, resp.StatusCode)
-		require.Equal(s, 10, s.factory.Spawns())
-	})
-}
-
-func TestProcessThatTakesNoConnection(t *testing.T) {
-	app := spawnertest.Script{BeforeDial: func(ctx context.Context, _ *spawnertest.Process) error {
-		<-ctx.Done()
-		return ctx.Err()
-	}}
-	serve(t, app, func(s *site) {
-		began := time.Now()
-		resp, _ := s.do(http.MethodGet, "/", "")
-		require.Equal(s, http.StatusServiceUnavailable, resp.StatusCode)
-		require.Equal(s, "1", resp.Header.Get("Retry-After"))
-		require.Equal(s, handler.DefaultConnectTimeout, time.Since(began))
 	})
 }
 

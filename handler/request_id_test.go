@@ -50,7 +50,7 @@ func TestRequestIDs(t *testing.T) {
 
 		for start, believed := range map[string]bool{
 			"t=1700000000.123": true, "1700000000123": true, "t=": false, "t=1 evil": false, "t=<script>": false,
-			"t=" + strings.Repeat("1", 33): false,
+			"t=" + strings.Repeat("1", 32): true, "t=" + strings.Repeat("1", 33): false,
 		} {
 			_, got := ask(s, "X-Request-Start", start)
 			require.Equal(s, believed, got == start, start)

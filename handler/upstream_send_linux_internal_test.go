@@ -109,6 +109,24 @@ func TestHeadIsNotWrittenToAConnectionThatIsNotSilent(t *testing.T) {
 	}
 }
 
+// A body follows: the response may come only after it.
+func TestHeadBeforeABodyIsWrittenWithoutWaiting(t *testing.T) {
+	var w headWriter
+	near, far := pair(t, "unix")
+	_, err := io.WriteString(far, "ok")
+	require.NoError(t, err)
+	_, err = w.writeAndWait(near, []byte("GET /"), false)
+	require.NoError(t, err)
+
+	near, _ = pair(t, "unix")
+	deadline := time.Now().Add(10 * time.Second)
+	require.NoError(t, near.SetReadDeadline(deadline))
+	n, err := w.write(near, []byte("POST /"), false)
+	require.NoError(t, err)
+	require.Equal(t, len("POST /"), n)
+	require.True(t, time.Now().Before(deadline), "nothing was awaited")
+}
+
 func TestHeadIsNotWrittenToAnInterruptedConnection(t *testing.T) {
 	near, far := pair(t, "unix")
 	interrupt(near)
