@@ -235,6 +235,55 @@ func TestASGIExceptionsArePrinted(t *testing.T) {
 	})
 }
 
+// asgiStream sends parts until the client has left.
+const asgiStream = `import asyncio
+
+async def until_left(receive):
+    while (await receive())["type"] != "http.disconnect":
+        pass
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+        return
+
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    left = asyncio.ensure_future(until_left(receive))
+    try:
+        while not left.done():
+            await send({"type": "http.response.body", "body": b"part\n", "more_body": True})
+            await asyncio.sleep(0.01)
+        print("the client has left", flush=True)
+    except Exception as err:
+        print("instead, there is", repr(err), flush=True)
+        raise
+`
+
+// An application that sends to a client that has left gets http.disconnect, and its send raises nothing.
+func TestASGIClientsThatLeave(t *testing.T) {
+	t.Parallel()
+	servedBy(t, func(t *testing.T, server func(*spec)) {
+		t.Helper()
+		p := start(t, asgiSpec(t, asgiStream, server))
+
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://shop.example.com/", http.NoBody)
+		require.NoError(t, err)
+		resp, err := p.httpClient(t).Do(r)
+		require.NoError(t, err)
+		defer func() { _ = resp.Body.Close() }()
+		_, err = resp.Body.Read(make([]byte, 1))
+		require.NoError(t, err)
+		cancel()
+
+		p.out.await(t, "the client has left")
+	})
+}
+
 func TestASGIFailures(t *testing.T) {
 	t.Parallel()
 

@@ -21,7 +21,7 @@ import (
 )
 
 // asgiConformance shows what a server of ASGI gives an application, and does what the specification lets one do.
-const asgiConformance = `import json
+const asgiConformance = `import asyncio, json
 
 events = []
 
@@ -93,6 +93,14 @@ async def http(scope, receive, send):
         while (await receive())["type"] != "http.disconnect":
             pass
         open("left", "w").close()
+    elif path == "/sends":
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"first\n", "more_body": True})
+        left = asyncio.create_task(until_left(receive))
+        while not left.done():
+            await send({"type": "http.response.body", "body": b"more\n", "more_body": True})
+            await asyncio.sleep(0.01)
+        open("sent", "w").close()
     elif path == "/raises":
         raise RuntimeError("before the response")
     elif path == "/breaks":
@@ -101,6 +109,11 @@ async def http(scope, receive, send):
         raise RuntimeError("within the response")
     else:
         await respond(send, shown(scope))
+
+
+async def until_left(receive):
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 async def websocket(scope, receive, send):
@@ -117,6 +130,8 @@ async def websocket(scope, receive, send):
             if scope["path"] == "/coded":
                 with open("code", "w") as file:
                     file.write(str(message.get("code")))
+            elif scope["path"] == "/vanishes":
+                open("vanished", "w").close()
             return
         if message.get("text") == "close":
             await send({"type": "websocket.close", "code": 4002, "reason": "as asked"})
@@ -152,11 +167,7 @@ func TestASGIConformance(t *testing.T) {
 			t.Run("bodies", s.testBodies)
 			t.Run("responses", s.testResponses)
 			t.Run("exceptions", s.testExceptions)
-			if by != "hypercorn" {
-				// That one finds out when it sends the next part of a response.
-				t.Run("client leaves", s.testClientLeaves)
-			}
-
+			t.Run("client leaves", s.testClientLeaves)
 			t.Run("WebSocket", s.testWebSocket)
 			t.Run("WebSocket ends", s.testWebSocketEnds)
 
@@ -267,10 +278,28 @@ func (s asgiServer) testExceptions(t *testing.T) {
 }
 
 func (s asgiServer) testClientLeaves(t *testing.T) {
+	s.leave(t, "/sends", "sent")
+	if s.by == "hypercorn" {
+		// It finds out only when it sends the next part or message, here and by itself.
+		return
+	}
+
+	s.leave(t, "/left", "left")
+
+	conn, _, err := s.dial(t, "/vanishes")
+	require.NoError(t, err)
+	require.NoError(t, conn.CloseNow())
+	s.awaitFile(t, "vanished")
+}
+
+// leave closes the connection of a request after the first part of the response, and waits for the file that the
+// application makes when it sees that.
+func (s asgiServer) leave(t *testing.T, target, file string) {
+	t.Helper()
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(s.url, "http://"))
 	require.NoError(t, err)
 	defer conn.Close()
-	_, err = io.WriteString(conn, "GET /left HTTP/1.1\r\nHost: x\r\n\r\n")
+	_, err = io.WriteString(conn, "GET "+target+" HTTP/1.1\r\nHost: x\r\n\r\n")
 	require.NoError(t, err)
 	resp, err := http.ReadResponse(bufio.NewReader(conn), nil)
 	require.NoError(t, err)
@@ -280,7 +309,7 @@ func (s asgiServer) testClientLeaves(t *testing.T) {
 	require.Equal(t, "first\n", line)
 
 	require.NoError(t, conn.Close())
-	s.awaitFile(t, "left")
+	s.awaitFile(t, file)
 }
 
 // awaitFile waits until the application has made a file.

@@ -35,7 +35,16 @@ def tick():
     open("ticked", "w").close()
 `
 
-const celeryApp = `import tasks
+const celeryApp = `import os, time
+
+import tasks
+
+
+def parts():
+    yield b"first\n"
+    while not os.path.exists("second"):
+        time.sleep(0.01)
+    yield b"second\n"
 
 
 def application(environ, start_response):
@@ -44,7 +53,7 @@ def application(environ, start_response):
         tasks.work.delay(environ["PATH_INFO"].removeprefix("/work/"))
         text = b"queued"
     start_response("200 OK", [("Content-Type", "text/plain")])
-    return [text]
+    return parts() if environ["PATH_INFO"] == "/stream" else [text]
 `
 
 // A worker that is replaced finishes the task that it has, as Celery says of SIGTERM: its children must not get that.
@@ -54,6 +63,7 @@ func TestCelery(t *testing.T) {
 	w := newWorkshop(t, "PYTHONDONTWRITEBYTECODE=1")
 	w.write(t, "passenger_wsgi.py", celeryApp)
 	w.write(t, "tasks.py", celeryTasks)
+	w.write(t, "public/style.css", "h1 { color: green }\n")
 	w.write(t, "Passengerfile.json", strings.ReplaceAll(`{"companions": {
 		"celery": {"command": "PYTHON -m celery -A tasks worker --concurrency 2", "stop_timeout": 50},
 		"beat": {"command": "PYTHON -m celery -A tasks beat", "overlap": false}
@@ -65,6 +75,9 @@ func TestCelery(t *testing.T) {
 	s.post(t, "/work/first").require(t, http.StatusOK, "queued")
 	w.await(t, "first.begun")
 	w.await(t, "ticked")
+	s.requireStatic(t, "/style.css", "text/css", "color: green")
+	s.requireStream(t, "/stream", "first", "second")
+	s.lacks(gotSocket, "WSGI")
 
 	s.restartUnderLoad(t, "/", "Hello, World!")
 	s.Await(t, "Warm shutdown", 1)

@@ -10,20 +10,32 @@ const channelsASGI = `import os
 
 from channels.routing import ProtocolTypeRouter, URLRouter
 from django.core.asgi import get_asgi_application
-from django.urls import path
+from django.urls import path, re_path
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mysite.settings")
 django_application = get_asgi_application()
 
-from polls.consumers import Echo
+from polls.consumers import Echo, Stream
 
 application = ProtocolTypeRouter({
-    "http": django_application,
+    "http": URLRouter([path("stream/", Stream.as_asgi()), re_path("", django_application)]),
     "websocket": URLRouter([path("ws/echo/", Echo.as_asgi())]),
 })
 `
 
-const channelsConsumers = `from channels.generic.websocket import AsyncWebsocketConsumer
+const channelsConsumers = `import asyncio, os
+
+from channels.generic.http import AsyncHttpConsumer
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+
+class Stream(AsyncHttpConsumer):
+    async def handle(self, body):
+        await self.send_headers(headers=[(b"Content-Type", b"text/plain")])
+        await self.send_body(b"first\n", more_body=True)
+        while not os.path.exists("second"):
+            await asyncio.sleep(0.01)
+        await self.send_body(b"second\n")
 
 
 class Echo(AsyncWebsocketConsumer):
@@ -49,7 +61,9 @@ func TestDjangoChannels(t *testing.T) {
 	s := w.start(t, "--python", interpreter)
 
 	s.get(t, "/polls/", http.StatusOK, "polls index")
+	s.requireUpload(t)
 	s.requireStatic(t, "/static/admin/css/base.css", "text/css", "body")
+	s.requireStream(t, "/stream/", "first", "second")
 	s.requireWebSocket(t, "/ws/echo/")
 	s.restartUnderLoad(t, "/polls/", "polls index")
 }

@@ -22,8 +22,8 @@ import (
 type client struct {
 	*http.Client
 	base string
-	// saw is called with what was seen of the application.
-	saw func(what string)
+	// evidence gets what was seen of the application.
+	evidence *evidence
 }
 
 func (s *server) newClient(t testing.TB) *client {
@@ -33,7 +33,7 @@ func (s *server) newClient(t testing.TB) *client {
 	transport := &http.Transport{DisableCompression: true}
 	t.Cleanup(transport.CloseIdleConnections)
 
-	return &client{base: s.url, saw: s.add, Client: &http.Client{
+	return &client{base: s.url, evidence: s.evidence, Client: &http.Client{
 		Transport: transport,
 		Jar:       jar,
 		Timeout:   deadline,
@@ -73,9 +73,7 @@ func (c *client) ask(t testing.TB, method, target string, body io.Reader, header
 
 	a, err := c.do(r)
 	require.NoError(t, err)
-	if method == http.MethodPost && a.StatusCode < http.StatusBadRequest {
-		c.saw(posted)
-	}
+	c.evidence.saw(method, target, a.StatusCode)
 
 	return a
 }
@@ -166,7 +164,7 @@ func (a *reply) field(t testing.TB, name string) string {
 	return ""
 }
 
-// requireStatic checks that a file is served by the server and not the application.
+// requireStatic checks that a file is served, by the server or the application, and not again to one that has it.
 func (s *server) requireStatic(t testing.TB, target, contentType, part string) {
 	t.Helper()
 	a := s.get(t, target, http.StatusOK, part)
@@ -185,8 +183,8 @@ func (s *server) requireClientAddress(t testing.TB) {
 	require.Equal(t, "127.0.0.1", a.body)
 }
 
-// requireStream checks that a response comes to the client while it is made: its
-// first part ends with a line, and the application makes the second when there is a
+// requireStream checks that a response comes to the client while it is made: a line of its
+// first part has first in it, and the application makes the second when there is a
 // file "second" in its directory.
 func (s *server) requireStream(t testing.TB, target, first, second string) {
 	t.Helper()
@@ -200,9 +198,10 @@ func (s *server) requireStream(t testing.TB, target, first, second string) {
 	require.Equal(t, http.StatusOK, resp.StatusCode)
 
 	body := bufio.NewReader(resp.Body)
-	line, err := body.ReadString('\n')
-	require.NoError(t, err)
-	require.Contains(t, line, first)
+	for line := ""; !strings.Contains(line, first); {
+		line, err = body.ReadString('\n')
+		require.NoError(t, err)
+	}
 
 	require.NoError(t, os.WriteFile(path, nil, 0o644))
 	rest, err := io.ReadAll(body)

@@ -14,6 +14,7 @@ func TestClusterModule(t *testing.T) {
 	w := newWorkshop(t)
 	w.copySource(t, "cluster")
 	w.linkPackages(t, modules)
+	w.write(t, "public/style.css", "h1 { color: green }\n")
 	s := w.start(t)
 
 	for _, left := range []string{"2 left", "1 left", "0 left"} {
@@ -24,6 +25,10 @@ func TestClusterModule(t *testing.T) {
 	s.get(t, "/figures", http.StatusOK, "requests_total 5")
 	s.Await(t, "the primary process", 1)
 	s.Await(t, "request for /figures", 1)
+	s.upload(t, "/upload", "photo", "photo.png").require(t, http.StatusOK, "bytes")
+	s.requireStatic(t, "/style.css", "text/css", "color: green")
+	s.requireStream(t, "/events", "data: first", "data: second")
+	s.lacks(gotSocket, "Node.js alone")
 
 	s.restartUnderLoad(t, "/figures", "requests_total")
 }

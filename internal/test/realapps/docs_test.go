@@ -3,7 +3,6 @@ package realapps_test
 import (
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -31,13 +30,13 @@ var pages = map[string]documented{
 	"express": {make: expressApp, path: "/", part: "Welcome to Express"},
 	"fastapi": {make: documentedFastAPI, path: "/", part: "Hello World, ready"},
 	"flask":   {make: documentedFlask, path: "/", part: "Hello, World!"},
-	"go":      {make: documentedGo, path: "/", part: "Hello from Go"},
-	"java":    {make: documentedJava, slow: true, path: "/", part: "Hello from Java"},
+	"go":      {make: goApp, path: "/", part: "Hello from Go"},
+	"java":    {make: javaApp, slow: true, path: "/", part: "Hello from Java"},
 	"nestjs":  {make: nestApp, slow: true, path: "/", part: "Hello World!"},
 	"nextjs":  {make: documentedNext, slow: true, path: "/", part: "Next.js"},
 	"other":   {make: documentedPrograms, path: "/", part: "Hello"},
 	"php":     {make: documentedPHP, path: "/any/path", part: "front /any/path"},
-	"rack":    {make: documentedSinatra, path: "/", part: "Hello from Sinatra"},
+	"rack":    {make: sinatra, path: "/", part: "Hello from Sinatra"},
 	"rails":   {make: railsApp, slow: true, path: "/products", part: "Products"},
 }
 
@@ -157,16 +156,6 @@ func documentedFastAPI(t testing.TB) *workshop {
 	return w
 }
 
-func documentedSinatra(t testing.TB) *workshop {
-	t.Helper()
-	interpreters.Find(t, "sinatra", "ruby")
-	w := newWorkshop(t, "RUBYOPT=-W0")
-	w.write(t, "app.rb", "require 'sinatra/base'\n\nclass App < Sinatra::Base\n  get('/') { 'Hello from Sinatra' }\nend\n")
-	w.write(t, "config.ru", "require_relative 'app'\n\nrun App\n")
-
-	return w
-}
-
 func documentedNext(t testing.TB) *workshop {
 	t.Helper()
 	return nextApp(t)
@@ -185,75 +174,11 @@ func documentedPrograms(t testing.TB) *workshop {
 	return w
 }
 
-const goProgram = `package main
-
-import (
-	"fmt"
-	"log"
-	"net/http"
-	"os"
-)
-
-func main() {
-	http.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "Hello from Go") })
-	log.Fatal(http.ListenAndServe("127.0.0.1:"+os.Getenv("PORT"), nil))
-}
-`
-
-func documentedGo(t testing.TB) *workshop {
-	t.Helper()
-	path := interpreters.Find(t, "go", "go")
-
-	// That of the tests has the standard library already.
-	cache, err := exec.CommandContext(t.Context(), path, "env", "GOCACHE").Output()
-	require.NoError(t, err)
-	w := newWorkshop(t, "GOFLAGS=-mod=mod", "GOCACHE="+strings.TrimSpace(string(cache)))
-	w.write(t, "go.mod", "module example.com/shop\n\ngo 1.22\n")
-	w.write(t, "main.go", goProgram)
-
-	return w
-}
-
 func documentedPHP(t testing.TB) *workshop {
 	t.Helper()
 	interpreters.Find(t, "php", "php-cgi")
 	w := newWorkshop(t)
 	w.write(t, "public/index.php", phpPages["index.php"])
-
-	return w
-}
-
-const javaProgram = `import com.sun.net.httpserver.HttpServer;
-import java.net.InetSocketAddress;
-
-public class App {
-    public static void main(String[] args) throws Exception {
-        String address = "", port = "";
-        for (String arg : args) {
-            if (arg.startsWith("--server.address=")) address = arg.substring(17);
-            if (arg.startsWith("--server.port=")) port = arg.substring(14);
-        }
-        HttpServer server = HttpServer.create(new InetSocketAddress(address, Integer.parseInt(port)), 0);
-        server.createContext("/", exchange -> {
-            byte[] body = "Hello from Java\n".getBytes();
-            exchange.sendResponseHeaders(200, body.length);
-            exchange.getResponseBody().write(body);
-            exchange.close();
-        });
-        server.start();
-    }
-}
-`
-
-// documentedJava is a program that takes the options of one of Spring Boot.
-func documentedJava(t testing.TB) *workshop {
-	t.Helper()
-	interpreters.Find(t, "java", "javac")
-	w := newWorkshop(t)
-	w.write(t, "App.java", javaProgram)
-	w.run(t, "javac", "-d", "classes", "App.java")
-	w.write(t, "build/.keep", "")
-	w.run(t, "jar", "--create", "--file", "build/app.jar", "--main-class", "App", "-C", "classes", ".")
 
 	return w
 }

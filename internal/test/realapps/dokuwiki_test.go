@@ -57,8 +57,11 @@ func TestDokuWiki(t *testing.T) {
 	w := dokuwiki(t)
 	s := w.start(t, "--environment", "production", "--php-ini", "upload_max_filesize=8M")
 
+	s.get(t, "/doku.php?id=wiki:syntax", http.StatusOK, "Formatting Syntax")
 	s.get(t, "/doku.php?id=start", http.StatusNotFound, "This topic does not exist yet")
-	s.get(t, "/lib/images/bullet.png", http.StatusOK, "PNG")
+	s.requireStatic(t, "/lib/images/bullet.png", "image/png", "PNG")
+	s.lacks(gotStream, "DokuWiki")
+	s.lacks(gotSocket, "PHP")
 	s.get(t, "/lib/exe/css.php", http.StatusOK, "")
 	s.get(t, "/conf/users.auth.php", http.StatusNotFound, "")
 

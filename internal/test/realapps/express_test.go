@@ -85,6 +85,7 @@ func TestExpressGenerator(t *testing.T) {
 			s.upload(t, "/upload", "photo", "photo.png").require(t, http.StatusOK, `"size":`+strconv.Itoa(uploadSize))
 			s.requireClientAddress(t)
 			s.requireStream(t, "/events", "data: first", "data: second")
+			s.lacks(gotSocket, "Express alone")
 			s.restartUnderLoad(t, "/", "Welcome to Express")
 		})
 	}

@@ -79,5 +79,6 @@ func TestFlask(t *testing.T) {
 	s.upload(t, "/upload", "the_file", "photo.png").require(t, http.StatusOK, `"size":`+strconv.Itoa(uploadSize))
 	s.requireClientAddress(t)
 	s.requireStream(t, "/stream", "first", "second")
+	s.lacks(gotSocket, "WSGI")
 	s.restartUnderLoad(t, "/", "Hello, World!")
 }

@@ -30,5 +30,7 @@ func TestNest(t *testing.T) {
 	s.get(t, "/missing", http.StatusNotFound, "Cannot GET /missing")
 	s.requireClientAddress(t)
 	s.requireStatic(t, "/style.css", "text/css", "color: green")
+	s.requireStream(t, "/events", "data: first", "data: second")
+	s.lacks(gotSocket, "NestJS alone")
 	s.restartUnderLoad(t, "/", "Hello World!")
 }

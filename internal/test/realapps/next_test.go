@@ -73,6 +73,7 @@ func (s *server) requireNext(t testing.TB) {
 	s.upload(t, "/api/upload", "photo", "photo.png").require(t, http.StatusOK, `"size":`+strconv.Itoa(uploadSize))
 	s.requireStream(t, "/api/stream", "data: first", "data: second")
 	s.requireServerAction(t, page)
+	s.lacks(gotSocket, "Next.js")
 	s.restartUnderLoad(t, "/", "Next.js")
 }
 

@@ -1,7 +1,6 @@
 package realapps_test
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -37,7 +36,7 @@ var phpPages = map[string]string{
 	"loop.php":     `<?php while (true) {}`,
 	"big.php":      `<?php for ($i = 0; $i < (int)$_GET["kib"]; $i++) echo str_repeat("0123456789abcdef", 64);`,
 	"length.php":   `<?php header("Content-Length: 5"); echo "hello"; flush(); file_put_contents("worked", "on");`,
-	"flush.php":    `<?php header("X-Accel-Buffering: no"); echo "first\n"; while (ob_get_level()) ob_end_flush(); flush(); while (!file_exists("go")) usleep(2000); echo "second\n";`,
+	"flush.php":    `<?php header("X-Accel-Buffering: no"); echo "first\n"; while (ob_get_level()) ob_end_flush(); flush(); while (!file_exists("second")) usleep(2000); echo "second\n";`,
 	"left.php": `<?php ignore_user_abort(true); file_put_contents("began", "1");
 		while (!connection_aborted()) { echo str_repeat("x", 65536); flush(); } file_put_contents("left", "1");`,
 	"log.php": `<?php error_log("noted by a script"); trigger_error("a warning", E_USER_WARNING); echo "logged";`,
@@ -199,19 +198,9 @@ func TestPHPThatCrashesOrHangs(t *testing.T) {
 func TestPHPStreamsAndSeesClientsLeave(t *testing.T) {
 	t.Parallel()
 	servePHP(t, func(t *testing.T, s *server) {
-		resp, err := s.Get(s.url + "/flush.php")
-		require.NoError(t, err)
-		lines := bufio.NewReader(resp.Body)
-		first, err := lines.ReadString('\n')
-		require.NoError(t, err)
-		require.Equal(t, "first\n", first)
-		s.write(t, "go", "1")
-		second, err := lines.ReadString('\n')
-		require.NoError(t, err)
-		require.Equal(t, "second\n", second)
-		require.NoError(t, resp.Body.Close())
+		s.requireStream(t, "/flush.php", "first", "second")
 
-		resp, err = s.Get(s.url + "/left.php")
+		resp, err := s.Get(s.url + "/left.php")
 		require.NoError(t, err)
 		require.NoError(t, resp.Body.Close())
 		require.NoError(t, awaited.Within(deadline, func() error {
@@ -226,6 +215,10 @@ func TestPHPServesSeveralRequestsAtOnceByChildren(t *testing.T) {
 	t.Parallel()
 	servePHP(t, func(t *testing.T, s *server) {
 		require.Len(t, s.pids(t), 1)
+		s.get(t, "/", http.StatusOK, "front")
+		s.requireStatic(t, "/style.css", "text/css", "body {}")
+		s.requireStream(t, "/flush.php", "first", "second")
+		s.lacks(gotSocket, "PHP")
 
 		var waiting sync.WaitGroup
 		for range 2 {
@@ -234,7 +227,7 @@ func TestPHPServesSeveralRequestsAtOnceByChildren(t *testing.T) {
 
 		// Two of the three children wait, and the third serves, with what the others have compiled.
 		s.get(t, "/hello.php", http.StatusOK, "hello")
-		s.get(t, "/form.php", http.StatusOK, "")
+		s.post(t, "/form.php", "name", "a & b").require(t, http.StatusOK, "a & b|")
 
 		for range 3 {
 			if cache := s.get(t, "/cache.php", http.StatusOK, "").body; cache != "no cache" {
@@ -243,7 +236,7 @@ func TestPHPServesSeveralRequestsAtOnceByChildren(t *testing.T) {
 			}
 		}
 
-		s.write(t, "go", "1")
+		s.write(t, "second", "")
 		waiting.Wait()
 		require.Len(t, s.pids(t), 1)
 
@@ -272,6 +265,21 @@ require __DIR__ . "/../app/routes.php";
 route($path);
 `
 
+const laravelRoutes = `<?php
+function route($path) {
+    if ($path == "/stream") {
+        header("X-Accel-Buffering: no");
+        echo "first\n";
+        while (ob_get_level()) ob_end_flush();
+        flush();
+        while (!file_exists(__DIR__ . "/../second")) usleep(2000);
+        echo "second\n";
+    } else {
+        echo "route $path ", $_SERVER["DOCUMENT_ROOT"], " ", $_POST["name"] ?? "";
+    }
+}
+`
+
 func TestPHPFrontControllerInPublic(t *testing.T) {
 	t.Parallel()
 	interpreters.Find(t, "php", "php-cgi")
@@ -280,7 +288,7 @@ func TestPHPFrontControllerInPublic(t *testing.T) {
 	w.write(t, "composer.json", `{"require": {"laravel/framework": "^11.0"}}`)
 	w.write(t, "public/index.php", laravelIndex)
 	w.write(t, "public/app.css", "p {}")
-	w.write(t, "app/routes.php", `<?php function route($path) { echo "route $path ", $_SERVER["DOCUMENT_ROOT"]; }`)
+	w.write(t, "app/routes.php", laravelRoutes)
 	w.write(t, ".env", "SECRET")
 
 	out, err := w.passenger(t, "detect")
@@ -292,7 +300,10 @@ func TestPHPFrontControllerInPublic(t *testing.T) {
 	root, err := filepath.EvalSymlinks(w.dir)
 	require.NoError(t, err)
 	s.get(t, "/users/1", http.StatusOK, "route /users/1 "+filepath.Join(root, "public"))
-	s.get(t, "/app.css", http.StatusOK, "p {}")
+	s.post(t, "/users", "name", "a & b").require(t, http.StatusOK, "route /users "+filepath.Join(root, "public")+" a & b")
+	s.requireStatic(t, "/app.css", "text/css", "p {}")
+	s.requireStream(t, "/stream", "first", "second")
+	s.lacks(gotSocket, "PHP")
 	s.get(t, "/../.env", http.StatusOK, "route")
 	s.get(t, "/app/routes.php", http.StatusOK, "route /app/routes.php")
 	s.restartUnderLoad(t, "/users/1", "route /users/1")

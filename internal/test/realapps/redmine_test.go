@@ -81,6 +81,8 @@ func TestRedmine(t *testing.T) {
 		"project[enabled_module_names][]", "issue_tracking", "authenticity_token", form.field(t, "authenticity_token")).
 		requireRedirect(t, http.StatusFound, "/projects/chairs/settings")
 	s.requireIssue(t)
+	s.lacks(gotStream, "Redmine")
+	s.lacks(gotSocket, "Redmine")
 	s.restartUnderLoad(t, "/login", "login-form")
 }
 

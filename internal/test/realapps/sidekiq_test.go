@@ -32,8 +32,16 @@ end
 
 const sidekiqApp = `require_relative "jobs"
 
+parts = Enumerator.new { |body|
+  body << "first\n"
+  sleep 0.01 until File.exist?("second")
+  body << "second\n"
+}
+
 run lambda { |env|
-  if env["REQUEST_METHOD"] == "POST"
+  if env["PATH_INFO"] == "/stream"
+    [200, { "content-type" => "text/plain" }, parts]
+  elsif env["REQUEST_METHOD"] == "POST"
     Work.perform_async(env["PATH_INFO"].delete_prefix("/work/"))
     [200, { "content-type" => "text/plain" }, ["queued"]]
   else
@@ -58,6 +66,7 @@ func TestSidekiq(t *testing.T) {
 	w.write(t, "redis.env", "REDIS_SOCKET="+socket+"\n")
 	w.write(t, "config.ru", sidekiqApp)
 	w.write(t, "jobs.rb", sidekiqJobs)
+	w.write(t, "public/style.css", "h1 { color: green }\n")
 	w.write(t, "Passengerfile.json", `{"env_files": ["redis.env"], "companions": {
 		"sidekiq": {"command": "`+ruby+` `+sidekiq+` -r ./jobs.rb -c 2 -t 45", "stop_timeout": 50}
 	}}`)
@@ -66,6 +75,9 @@ func TestSidekiq(t *testing.T) {
 	s.get(t, "/", http.StatusOK, "Hello, World!")
 	s.post(t, "/work/first").require(t, http.StatusOK, "queued")
 	w.await(t, "first.begun")
+	s.requireStatic(t, "/style.css", "text/css", "color: green")
+	s.requireStream(t, "/stream", "first", "second")
+	s.lacks(gotSocket, "Rack alone")
 
 	s.restartUnderLoad(t, "/", "Hello, World!")
 	s.Await(t, "Shutting down", 1)

@@ -3,6 +3,7 @@ package realapps_test
 import (
 	"context"
 	"net/http"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -13,6 +14,8 @@ import (
 
 	"github.com/gopassenger/passenger/internal/test/interpreters"
 )
+
+var sessionID = regexp.MustCompile(`"sid":"([^"]+)"`)
 
 func TestSocketIO(t *testing.T) {
 	t.Parallel()
@@ -26,9 +29,17 @@ func TestSocketIO(t *testing.T) {
 	s.awaitProcesses(t, 2)
 
 	s.get(t, "/", http.StatusOK, "Socket.IO chat")
-	s.get(t, "/socket.io/socket.io.js", http.StatusOK, "Socket.IO v4")
+	s.requireStatic(t, "/socket.io/socket.io.js", "javascript", "Socket.IO v4")
+	s.requireStream(t, "/events", "data: first", "data: second")
 	s.get(t, "/missing", http.StatusNotFound, "Cannot GET /missing")
 	s.get(t, "/socket.io/?EIO=4&transport=polling&sid=unknown", http.StatusBadRequest, "Session ID unknown")
+
+	// A session of its protocol, without a client of its own.
+	const polling = "/socket.io/?EIO=4&transport=polling"
+	opened := s.get(t, polling, http.StatusOK, `"sid"`)
+	id := sessionID.FindStringSubmatch(opened.body)
+	require.NotNil(t, id, opened.body)
+	s.ask(t, http.MethodPost, polling+"&sid="+id[1], strings.NewReader("40")).require(t, http.StatusOK, "ok")
 
 	// All that a client sends has to reach the process that has its session: another one
 	// would not know it.

@@ -97,5 +97,7 @@ func TestWordPress(t *testing.T) {
 	s.get(t, "/hello-world/", http.StatusOK, "Welcome to WordPress")
 	s.get(t, "/no-such-page/", http.StatusNotFound, "")
 
+	s.lacks(gotStream, "WordPress")
+	s.lacks(gotSocket, "PHP")
 	s.restartUnderLoad(t, "/hello-world/", "Welcome to WordPress")
 }

@@ -38,7 +38,7 @@ class Worker:
 
         try:
             # The event loop is made here, after a fork.
-            asgi_servers.run(self._serve())
+            asgi_servers.run(self._serve(), self._server.uses_uvloop)
         finally:
             self._close()
             events.fire("stopping_worker_process")

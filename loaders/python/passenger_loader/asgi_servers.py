@@ -48,6 +48,8 @@ def find(chosen):
 class Uvicorn:
     """Serves by uvicorn."""
 
+    uses_uvloop = True
+
     def __init__(self, application):
         import uvicorn
 
@@ -97,6 +99,9 @@ def _raise_default_of_h11():
 
 class Hypercorn:
     """Serves by hypercorn."""
+
+    # It does not by itself, either. In uvloop, versions such as 0.13 have send raise an exception once a client has left.
+    uses_uvloop = False
 
     def __init__(self, application):
         import logging
@@ -160,11 +165,14 @@ class Hypercorn:
 SERVERS = {"uvicorn": Uvicorn, "hypercorn": Hypercorn}
 
 
-def run(main):
-    """Runs a coroutine in the faster event loop, if the environment has it."""
-    try:
-        import uvloop
-    except ImportError:
+def run(main, use_uvloop):
+    """Runs a coroutine, in the faster event loop if that is wanted and the environment has it."""
+    uvloop = None
+    if use_uvloop:
+        with contextlib.suppress(ImportError):
+            import uvloop
+
+    if uvloop is None:
         asyncio.run(main)
         return
 

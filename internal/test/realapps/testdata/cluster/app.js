@@ -3,6 +3,7 @@
 // An application that serves by the workers of a cluster, as the documents of its packages show.
 
 const cluster = require('cluster');
+const fs = require('fs');
 const http = require('http');
 const log4js = require('log4js');
 const { AggregatorRegistry, Counter } = require('prom-client');
@@ -32,6 +33,22 @@ if (cluster.isMaster) {
     logger.info(`request for ${req.url}`);
     if (req.url === '/figures') {
       res.end(await globalThis.clusterMetrics());
+      return;
+    }
+    if (req.url === '/upload') {
+      let size = 0;
+      for await (const part of req) size += part.length;
+      res.end(`${size} bytes`);
+      return;
+    }
+    if (req.url === '/events') {
+      res.setHeader('Content-Type', 'text/event-stream');
+      res.write('data: first\n\n');
+      const timer = setInterval(() => {
+        if (!fs.existsSync('second')) return;
+        clearInterval(timer);
+        res.end('data: second\n\n');
+      }, 10);
       return;
     }
 

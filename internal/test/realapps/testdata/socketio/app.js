@@ -1,6 +1,7 @@
 'use strict'
 
 const express = require('express')
+const { existsSync } = require('node:fs')
 const { createServer } = require('node:http')
 const { join } = require('node:path')
 const { Server } = require('socket.io')
@@ -11,6 +12,17 @@ const io = new Server(server)
 
 app.get('/', (req, res) => {
   res.sendFile(join(__dirname, 'index.html'))
+})
+
+app.get('/events', (req, res) => {
+  res.set('Content-Type', 'text/event-stream')
+  res.write('data: first\n\n')
+  const timer = setInterval(() => {
+    if (existsSync('second')) {
+      clearInterval(timer)
+      res.end('data: second\n\n')
+    }
+  }, 10)
 })
 
 io.on('connection', (socket) => {

@@ -1,6 +1,8 @@
 import 'reflect-metadata';
-import { Body, Controller, Get, Ip, Module, Post } from '@nestjs/common';
+import { existsSync } from 'node:fs';
+import { Body, Controller, Get, Ip, MessageEvent, Module, Post, Sse } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
+import { filter, interval, map, Observable, startWith, take } from 'rxjs';
 
 @Controller()
 class AppController {
@@ -17,6 +19,16 @@ class AppController {
   @Get('address')
   address(@Ip() ip: string): string {
     return ip;
+  }
+
+  @Sse('events')
+  events(): Observable<MessageEvent> {
+    return interval(10).pipe(
+      filter(() => existsSync('second')),
+      take(1),
+      map(() => ({ data: 'second' })),
+      startWith({ data: 'first' }),
+    );
   }
 }
 
