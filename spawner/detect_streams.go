@@ -17,6 +17,9 @@ type Streams struct {
 	Paths []string
 	// Because says what they were recognized by, as clauses for people.
 	Because []string
+	// Separate says why a message from one process does not reach the clients of another, as a clause for people; empty
+	// means that it may.
+	Separate string
 }
 
 // DetectStreams looks for the framework of an application as [Detect] does: it reads some files and executes none. What
@@ -77,7 +80,11 @@ func (d *directory) cableStreams(s *Streams, environment string) {
 	}
 
 	// These adapters reach the clients of their own process only, which has to be the one that has the pages.
-	if adapter := cableAdapter(cable, environment); adapter == "async" || adapter == "inline" || adapter == "test" {
+	switch adapter := cableAdapter(cable, environment); adapter {
+	case "async", "inline":
+		s.Separate = "config/cable.yml has the adapter " + adapter
+		return
+	case "test":
 		return
 	}
 
@@ -131,9 +138,25 @@ func (d *directory) nodeStreams(s *Streams) {
 	for _, name := range []string{"socket.io", "@nestjs/platform-socket.io", "fastify-socket.io"} {
 		if _, used := p.Dependencies[name]; used {
 			s.add(socketIO, "package.json has the dependency "+name)
+			if !p.dependsOnAdapter() {
+				s.Separate = "package.json has the dependency " + name + " and no adapter for it"
+			}
+
 			return
 		}
 	}
+}
+
+// dependsOnAdapter reports whether Socket.IO may pass messages on to other processes, as by @socket.io/redis-adapter or,
+// of earlier versions, socket.io-redis.
+func (p *packageJSON) dependsOnAdapter() bool {
+	for name := range p.Dependencies {
+		if strings.Contains(name, "socket.io") && (strings.HasSuffix(name, "-adapter") || strings.HasSuffix(name, "redis")) {
+			return true
+		}
+	}
+
+	return false
 }
 
 var (
@@ -155,6 +178,12 @@ func (d *directory) pythonStreams(s *Streams) {
 
 	for _, name := range packages {
 		files = append(files, name+"/routing.py", name+"/asgi.py")
+
+		settings := name + "/settings.py"
+		source := d.read(settings)
+		if strings.Contains(source, "InMemoryChannelLayer") && !strings.Contains(source, "RedisChannelLayer") {
+			s.Separate = settings + " has the InMemoryChannelLayer"
+		}
 	}
 
 	for _, file := range files {

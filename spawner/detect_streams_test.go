@@ -106,3 +106,45 @@ func TestStreamsOfFrameworksAreRecognized(t *testing.T) {
 	require.NoError(t, os.Symlink(filepath.Join(other, "package.json"), filepath.Join(root, "package.json")))
 	require.Empty(t, spawner.DetectStreams(spawner.App{Root: root}).Paths)
 }
+
+func TestMessagesThatReachTheClientsOfOneProcessOnly(t *testing.T) {
+	t.Parallel()
+
+	rails := func(adapter string) map[string]string {
+		return map[string]string{
+			"config.ru":        "",
+			"config/cable.yml": "development:\n  adapter: " + adapter + "\n\nproduction:\n  adapter: redis\n",
+		}
+	}
+	socketIO := func(dependencies string) map[string]string {
+		return map[string]string{"app.js": "listen(1)", "package.json": `{"dependencies": {` + dependencies + `}}`}
+	}
+	channels := func(layer string) map[string]string {
+		return map[string]string{
+			"passenger_asgi.py": "", "shop/__init__.py": "",
+			"shop/settings.py": "CHANNEL_LAYERS = {'default': {'BACKEND': '" + layer + "'}}\n",
+		}
+	}
+
+	for name, c := range map[string]struct {
+		files map[string]string
+		want  string
+	}{
+		"Action Cable, async":  {rails("async"), "config/cable.yml has the adapter async"},
+		"Action Cable, Redis":  {rails("redis"), ""},
+		"Action Cable, tests":  {rails("test"), ""},
+		"Socket.IO":            {socketIO(`"socket.io": "4"`), "package.json has the dependency socket.io and no adapter for it"},
+		"Socket.IO, Redis":     {socketIO(`"socket.io": "4", "@socket.io/redis-adapter": "8"`), ""},
+		"Socket.IO 2, Redis":   {socketIO(`"socket.io": "2", "socket.io-redis": "5"`), ""},
+		"Channels, in memory":  {channels("channels.layers.InMemoryChannelLayer"), "shop/settings.py has the InMemoryChannelLayer"},
+		"Channels, Redis":      {channels("channels_redis.core.RedisChannelLayer"), ""},
+		"nothing of the kind":  {map[string]string{"app.js": "listen(1)"}, ""},
+		"Socket.IO, something": {socketIO(`"socket.io": "4", "socket.io-client": "4"`), "package.json has the dependency socket.io and no adapter for it"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			app := spawner.App{Root: makeDirectory(t, c.files), Environment: "development"}
+			require.Equal(t, c.want, spawner.DetectStreams(app).Separate)
+		})
+	}
+}
