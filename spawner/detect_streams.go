@@ -151,7 +151,8 @@ func (d *directory) nodeStreams(s *Streams) {
 // of earlier versions, socket.io-redis.
 func (p *packageJSON) dependsOnAdapter() bool {
 	for name := range p.Dependencies {
-		if strings.Contains(name, "socket.io") && (strings.HasSuffix(name, "-adapter") || strings.HasSuffix(name, "redis")) {
+		ofSocketIO := strings.Contains(name, "socket.io")
+		if ofSocketIO && (strings.HasSuffix(name, "-adapter") || strings.HasSuffix(name, "redis")) {
 			return true
 		}
 	}
