@@ -126,8 +126,8 @@ func (w *workshop) withPython(t testing.TB, interpreter string) *workshop {
 	bin := filepath.Join(w.Dir, "bin")
 	require.NoError(t, os.MkdirAll(bin, 0o755))
 	require.NoError(t, os.Symlink(interpreter, filepath.Join(bin, "python")))
-	w.env = append(w.env, "PYTHONDONTWRITEBYTECODE=1", "PASSENGER_PYTHON="+interpreter,
-		"PATH="+bin+string(filepath.ListSeparator)+filepath.Dir(interpreter)+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	path := strings.Join([]string{bin, filepath.Dir(interpreter), os.Getenv("PATH")}, string(filepath.ListSeparator))
+	w.env = append(w.env, "PYTHONDONTWRITEBYTECODE=1", "PASSENGER_PYTHON="+interpreter, "PATH="+path)
 
 	return w
 }
@@ -161,7 +161,12 @@ func documentedSinatra(t testing.TB) *workshop {
 	t.Helper()
 	interpreters.Find(t, "sinatra", "ruby")
 	w := newWorkshop(t, "RUBYOPT=-W0")
-	w.write(t, "app.rb", "require 'sinatra/base'\n\nclass App < Sinatra::Base\n  get('/') { 'Hello from Sinatra' }\nend\n")
+	w.write(t, "app.rb", `require 'sinatra/base'
+
+class App < Sinatra::Base
+  get('/') { 'Hello from Sinatra' }
+end
+`)
 	w.write(t, "config.ru", "require_relative 'app'\n\nrun App\n")
 
 	return w
