@@ -1,17 +1,21 @@
 package main
 
 import (
+	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"unicode/utf8"
 )
 
-// columnsCount are the extensions of sources, beside those of Go, whose lines have the same limit.
+// columnsCount are the extensions of sources, beside those of Go, whose lines have the same limit. So have scripts that
+// have none.
 var columnsCount = map[string]bool{
 	".css":  true,
 	".html": true,
 	".js":   true,
+	".pl":   true,
 	".py":   true,
 	".rb":   true,
 	".ru":   true,
@@ -48,10 +52,15 @@ func longLinesOfMarkdown(src string) []int {
 	return longLines(strings.Join(lines, "\n"))
 }
 
+// addSource adds a source other than Go's. A file without an extension is one if it is a script.
 func (s *stats) addSource(path string, list bool) error {
 	src, err := os.ReadFile(path) //nolint:gosec // G304: a file of this tree
 	if err != nil {
 		return err
+	}
+
+	if filepath.Ext(path) == "" && !bytes.HasPrefix(src, []byte("#!")) {
+		return nil
 	}
 
 	s.addLongLines(path, longLines(string(src)), list)

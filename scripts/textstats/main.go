@@ -56,12 +56,15 @@ func main() {
 	total.print()
 }
 
+// skipped are directories whose files others have written, or a release has made.
+var skipped = map[string]bool{"node_modules": true, "dist": true}
+
 func walk(root string, tests, list bool, total *stats) error {
 	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
 			return err
-		case d.IsDir() && path != root && (strings.HasPrefix(d.Name(), ".") || d.Name() == "node_modules"):
+		case d.IsDir() && path != root && (strings.HasPrefix(d.Name(), ".") || skipped[d.Name()]):
 			return filepath.SkipDir
 		case d.IsDir():
 			return nil
@@ -70,7 +73,7 @@ func walk(root string, tests, list bool, total *stats) error {
 		// What is only read by tests may be wrong on purpose, but not hard to read.
 		inTestdata := strings.Contains(filepath.ToSlash(path), "/testdata/")
 		switch ext := filepath.Ext(path); {
-		case columnsCount[ext] && !tests:
+		case (columnsCount[ext] || ext == "" && d.Type().IsRegular()) && !tests:
 			return total.addSource(path, list)
 		case inTestdata:
 			return nil
