@@ -27,6 +27,11 @@ func (f *fixture) explained() passenger.Explanation {
 	return all[0]
 }
 
+// failSecondStart is for an application whose second process does not start.
+func (f *fixture) failSecondStart() {
+	f.factory.Change(func(s *spawnertest.Script) { s.Failures = map[int]error{2: errors.New("no database")} })
+}
+
 // requireReason checks that one of the reasons is of this kind and has these words.
 func requireReason(t require.TestingT, e passenger.Explanation, kind passenger.ReasonKind, words string) {
 	var texts []string
@@ -130,7 +135,7 @@ func TestExplainSaysWhyARequestWaitsOrIsRefused(t *testing.T) {
 		"back-off": {
 			prepare: func(f *fixture, o *passenger.Options) {
 				f.get(o)
-				f.factory.Change(func(s *spawnertest.Script) { s.Failures = map[int]error{2: errors.New("no database")} })
+				f.failSecondStart()
 				f.ask(o)
 				synctest.Wait()
 				time.Sleep(100 * time.Millisecond)
@@ -144,24 +149,26 @@ func TestExplainSaysWhyARequestWaitsOrIsRefused(t *testing.T) {
 		"deployment error": {
 			prepare: func(f *fixture, o *passenger.Options) {
 				f.get(o)
-				f.factory.Change(func(s *spawnertest.Script) { s.Failures = map[int]error{2: errors.New("no database")} })
+				f.failSecondStart()
 				require.Error(f, <-f.begin(passenger.RestartOptions{}))
 			},
 			outcome: passenger.OutcomeWaits,
 			reasons: map[passenger.ReasonKind]string{
-				passenger.ReasonDeploymentError: "the new release does not start, so that old processes serve on: cannot start a: no database",
+				passenger.ReasonDeploymentError: "the new release does not start, so that old processes serve on: " +
+					"cannot start a: no database",
 			},
 		},
 		"deployment error without an old process": {
 			prepare: func(f *fixture, o *passenger.Options) {
 				f.get(o).Close(passenger.KeepAlive)
-				f.factory.Change(func(s *spawnertest.Script) { s.Failures = map[int]error{2: errors.New("no database")} })
+				f.failSecondStart()
 				require.Error(f, <-f.begin(passenger.RestartOptions{}))
 				require.NoError(f, f.DetachProcess("1000"))
 			},
 			outcome: passenger.OutcomeWaits,
 			reasons: map[passenger.ReasonKind]string{
-				passenger.ReasonDeploymentError: "the new release does not start, and no old process is left: cannot start a: no database",
+				passenger.ReasonDeploymentError: "the new release does not start, and no old process is left: " +
+					"cannot start a: no database",
 			},
 		},
 		"disabled": {
@@ -194,7 +201,8 @@ func TestExplainSaysWhyARequestWaitsOrIsRefused(t *testing.T) {
 			},
 			outcome: passenger.OutcomeServed,
 			reasons: map[passenger.ReasonKind]string{
-				passenger.ReasonRestarting: "a restart is in progress, since 2s: 1 process of the release before serves",
+				passenger.ReasonRestarting: "a restart is in progress, since 2s: " +
+					"1 process of the release before serves",
 			},
 		},
 		"restart": {
@@ -206,7 +214,8 @@ func TestExplainSaysWhyARequestWaitsOrIsRefused(t *testing.T) {
 			},
 			outcome: passenger.OutcomeServed,
 			reasons: map[passenger.ReasonKind]string{
-				passenger.ReasonRestarting: "a restart is in progress, since 2s: 2 processes of the release before serve",
+				passenger.ReasonRestarting: "a restart is in progress, since 2s: " +
+					"2 processes of the release before serve",
 			},
 		},
 		"WebSockets": {

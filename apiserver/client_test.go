@@ -55,7 +55,8 @@ func TestClient(t *testing.T) {
 }
 
 func TestClientErrors(t *testing.T) {
-	h := newHouse(t, func(c *apiserver.Config) { c.ReopenLogs = func() error { return errors.New("full\x1b[2J\nroot") } }).tenants().onUnix()
+	full := func() error { return errors.New("full\x1b[2J\nroot") }
+	h := newHouse(t, func(c *apiserver.Config) { c.ReopenLogs = full }).tenants().onUnix()
 	c := &apiserver.Client{Socket: h.socket}
 	_, err := c.Post(t.Context(), "/reopen_logs.json", nil)
 	var status *apiserver.StatusError

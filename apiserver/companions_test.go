@@ -49,7 +49,7 @@ func TestTenantSeesTheCompanionsOfItsApplicationsOnly(t *testing.T) {
 
 	user := becomes(t, bob)
 	for _, path := range []string{"/pool.txt", "/pool.json", "/pool.json?form=snapshot"} {
-		a := user.call(request{Network: "unix", Address: h.socket, Method: "GET", Path: path})
+		a := user.call(h.get(path))
 		require.Equal(t, 200, a.Status)
 		require.NotContains(t, a.Body, "jobs", path)
 		require.NotContains(t, a.Body, "clock", path)

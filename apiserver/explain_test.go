@@ -46,7 +46,7 @@ func TestTenantGetsExplanationsOfItsApplicationsOnly(t *testing.T) {
 	shown := 0
 	for _, g := range h.pool.Inspect().Groups {
 		path := "/pool/explain.json?app=" + url.QueryEscape(g.Name)
-		a := user.call(request{Network: "unix", Address: h.socket, Method: "GET", Path: path})
+		a := user.call(h.get(path))
 		if a.Status == 404 {
 			require.NotEqual(t, bob, g.UID)
 			continue

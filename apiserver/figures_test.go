@@ -65,11 +65,11 @@ func TestTenantSeesTheFiguresOfItsApplicationsOnly(t *testing.T) {
 	h := newHouse(t, withFigures).tenants().onUnix()
 
 	user := becomes(t, bob)
-	a := user.call(request{Network: "unix", Address: h.socket, Method: "GET", Path: "/figures.json"})
+	a := user.call(h.get("/figures.json"))
 	require.Equal(t, 200, a.Status)
 
 	for app := range shownFigures(t, a.Body) {
-		seen := user.call(request{Network: "unix", Address: h.socket, Method: "GET", Path: "/pool.json"})
+		seen := user.call(h.get("/pool.json"))
 		require.Contains(t, seen.Body, fmt.Sprintf("%q", app))
 	}
 

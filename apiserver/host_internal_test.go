@@ -29,7 +29,10 @@ func TestHostAdder(t *testing.T) {
 		"too long": {long, long},
 		"nothing":  {"", ""},
 	} {
-		for how, reader := range map[string]func(io.Reader) io.Reader{"at once": func(r io.Reader) io.Reader { return r }, "bytewise": iotest.OneByteReader} {
+		for how, reader := range map[string]func(io.Reader) io.Reader{
+			"at once":  func(r io.Reader) io.Reader { return r },
+			"bytewise": iotest.OneByteReader,
+		} {
 			t.Run(name+" "+how, func(t *testing.T) {
 				got, err := io.ReadAll(&hostAdder{in: reader(strings.NewReader(test.sent))})
 				require.NoError(t, err)

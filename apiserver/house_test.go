@@ -260,6 +260,16 @@ func (h *house) awaitShutdown(q *request, a *reply) {
 	}
 }
 
+// get asks for a path on the Unix socket.
+func (h *house) get(path string) request {
+	return request{Network: "unix", Address: h.socket, Method: "GET", Path: path}
+}
+
+// getOnTCP asks for a path as an account, which may be none.
+func getOnTCP(address, path, name, password string) request {
+	return request{Network: "tcp", Address: address, Method: "GET", Path: path, Name: name, Password: password}
+}
+
 // ask is a call of who runs the tests, on the Unix socket.
 func (h *house) ask(method, path, body string) reply {
 	h.Helper()

@@ -71,7 +71,7 @@ func TestIncidents(t *testing.T) {
 		{"POST", "/pool/backtraces.json", `{"pid":9}`, 404, "no process of that pid"},
 		{"POST", "/pool/backtraces.json", `{}`, 400, "field pid"},
 	} {
-		a := h.call(request{Network: "unix", Address: h.socket, Method: test.method, Path: test.path, Body: test.body})
+		a := h.ask(test.method, test.path, test.body)
 		require.Equal(t, test.status, a.Status, test.path)
 		require.Contains(t, a.Body, test.says, test.path)
 	}
@@ -80,8 +80,7 @@ func TestIncidents(t *testing.T) {
 func TestServerWithoutIncidents(t *testing.T) {
 	h := newHouse(t).tenants().onUnix()
 
-	require.JSONEq(t, `{"incidents":[]}`, h.call(request{Network: "unix", Address: h.socket, Method: "GET", Path: "/incidents.json"}).Body)
-	require.Equal(t, 404, h.call(request{Network: "unix", Address: h.socket, Method: "GET", Path: "/incidents/1.json"}).Status)
-	a := h.call(request{Network: "unix", Address: h.socket, Method: "POST", Path: "/pool/backtraces.json", Body: `{"pid":1000}`})
-	require.Equal(t, 501, a.Status)
+	require.JSONEq(t, `{"incidents":[]}`, h.ask("GET", "/incidents.json", "").Body)
+	require.Equal(t, 404, h.ask("GET", "/incidents/1.json", "").Status)
+	require.Equal(t, 501, h.ask("POST", "/pool/backtraces.json", `{"pid":1000}`).Status)
 }

@@ -160,7 +160,9 @@ func TestPeersRights(t *testing.T) {
 	for uid, key := range map[int]who{alice: keyOfShop, bob: keyOfBlog} {
 		user := becomes(t, uid)
 		for _, route := range routesOfCore {
-			a := user.call(request{Network: "unix", Address: h.socket, Method: route.method, Path: route.path, Body: route.body})
+			q := h.get(route.path)
+			q.Method, q.Body = route.method, route.body
+			a := user.call(q)
 			if route.allowed&key == 0 {
 				requireUnauthorized(t, a, route.path)
 				continue
@@ -170,7 +172,8 @@ func TestPeersRights(t *testing.T) {
 		}
 
 		// What password and user allow adds up, and a wrong one takes nothing.
-		q := request{Network: "unix", Address: h.socket, Method: "GET", Path: "/pool.json", Name: "admin", Password: "guess"}
+		q := h.get("/pool.json")
+		q.Name, q.Password = "admin", "guess"
 		require.Equal(t, http.StatusOK, user.call(q).Status)
 		q.Name, q.Password = "api", h.group("shop").APIKey
 		require.Contains(t, user.call(q).Body, `"/apps/shop"`)
@@ -204,14 +207,22 @@ func everybodys(path string) []string {
 	return all
 }
 
+// viewsWithSecrets are the paths that show the secrets of the pool to those who may see them.
+var viewsWithSecrets = []string{
+	"/pool.txt?verbose=true",
+	"/pool.xml?secrets=true",
+	"/pool.json?secrets=true",
+	"/pool.json?form=snapshot",
+}
+
 func TestTenantsSeeOnlyTheirs(t *testing.T) {
 	h := newHouse(t).tenants().onUnix()
 	user := becomes(t, alice)
 	tcp := h.onTCP()
 
 	password := "password-1000" // of the first process, shop's
-	for _, path := range []string{"/pool.txt?verbose=true", "/pool.xml?secrets=true", "/pool.json?secrets=true", "/pool.json?form=snapshot"} {
-		a := user.call(request{Network: "unix", Address: h.socket, Method: "GET", Path: path})
+	for _, path := range viewsWithSecrets {
+		a := user.call(h.get(path))
 		requireSees(t, a.Body, "shop", "twin-alice")
 		require.NotContains(t, a.Body, h.group("blog").APIKey)
 		require.NotContains(t, a.Body, "password-1001")
@@ -219,13 +230,13 @@ func TestTenantsSeeOnlyTheirs(t *testing.T) {
 			require.Contains(t, a.Body, password)
 		}
 
-		a = h.call(request{Network: "tcp", Address: tcp, Method: "GET", Path: path, Name: "api", Password: h.group("twin-bob").APIKey})
+		a = h.call(getOnTCP(tcp, path, "api", h.group("twin-bob").APIKey))
 		requireSees(t, a.Body, "twin-bob")
 		a = h.ask("GET", path, "")
 		requireSees(t, a.Body, everybodys(path)...)
 	}
 
-	a := user.call(request{Network: "unix", Address: h.socket, Method: "GET", Path: "/pool.txt"})
+	a := user.call(h.get("/pool.txt"))
 	require.Contains(t, a.Body, "Max pool size : 20\nApp groups    : 2\nProcesses     : 2\n")
 }
 
@@ -233,7 +244,13 @@ func TestTenantsSeeOnlyTheirFailedStarts(t *testing.T) {
 	h := newHouse(t).tenants().onUnix()
 	h.factory.Change(func(s *spawnertest.Script) {
 		s.BeforeSpawn = func(_ context.Context, _ int, app spawner.App) error {
-			return &spawner.SpawnError{ID: "0badcafe", AppName: app.Name(), AppRoot: app.Root, Summary: "no start in " + app.Root, Output: "what it printed"}
+			return &spawner.SpawnError{
+				ID:      "0badcafe",
+				AppName: app.Name(),
+				AppRoot: app.Root,
+				Summary: "no start in " + app.Root,
+				Output:  "what it printed",
+			}
 		}
 	})
 
@@ -252,14 +269,14 @@ func TestTenantsSeeOnlyTheirFailedStarts(t *testing.T) {
 			require.Equal(t, 200, a.Status)
 
 			for _, root := range []string{"shop", "blog", "twin-alice", "twin-bob"} {
-				require.Equal(t, slices.Contains(roots, root), strings.Contains(a.Body, "no start in /apps/"+root), a.Body)
+				shown := strings.Contains(a.Body, "no start in /apps/"+root)
+				require.Equal(t, slices.Contains(roots, root), shown, a.Body)
 			}
 
 			require.Contains(t, a.Body, "what it printed")
 		}
-		sees(user.call(request{Network: "unix", Address: h.socket, Method: "GET", Path: path}), "shop", "twin-alice")
-		key := h.group("twin-bob").APIKey
-		sees(h.call(request{Network: "tcp", Address: tcp, Method: "GET", Path: path, Name: "api", Password: key}), "twin-bob")
+		sees(user.call(h.get(path)), "shop", "twin-alice")
+		sees(h.call(getOnTCP(tcp, path, "api", h.group("twin-bob").APIKey)), "twin-bob")
 		sees(h.ask("GET", path, ""), "shop", "blog", "twin-alice", "twin-bob")
 	}
 }
@@ -269,8 +286,8 @@ func TestReadOnlySeesNoSecrets(t *testing.T) {
 	h := newHouse(t).tenants()
 
 	tcp := h.onTCP()
-	for _, path := range []string{"/pool.txt?verbose=true", "/pool.xml?secrets=true", "/pool.json?secrets=true", "/pool.json?form=snapshot"} {
-		q := request{Network: "tcp", Address: tcp, Method: "GET", Path: path, Name: "ro_admin", Password: readOnlyPassword}
+	for _, path := range viewsWithSecrets {
+		q := getOnTCP(tcp, path, "ro_admin", readOnlyPassword)
 		a := h.call(q)
 		requireSees(t, a.Body, everybodys(path)...)
 
@@ -292,7 +309,10 @@ func TestRestartLeavesNamesakeOfAnotherUserAlone(t *testing.T) {
 		Network: "unix", Address: h.socket, Method: "POST", Path: "/pool/restart_app_group.json",
 		Body: `{"name":"twin","restart_method":"blocking","wait":true}`,
 	}
-	generations := func() [2]uint32 { return [2]uint32{h.group("twin-alice").Generation, h.group("twin-bob").Generation} }
+	generations := func() [2]uint32 {
+		return [2]uint32{h.group("twin-alice").Generation, h.group("twin-bob").Generation}
+	}
+
 	a := h.call(restart)
 	require.JSONEq(t, `{"restarted":true}`, a.Body)
 	require.Equal(t, [2]uint32{1, 1}, generations())
@@ -340,15 +360,21 @@ func TestPoolEmpty(t *testing.T) {
 	user := becomes(t, carol)
 
 	tcp := h.onTCP()
-	for path, says := range map[string]string{"/pool.txt": "true", "/pool.xml": "true", "/pool.json": "true", "/server.json": "", "/ping.json": ""} {
-		a := user.call(request{Network: "unix", Address: h.socket, Method: "GET", Path: path})
+	for path, says := range map[string]string{
+		"/pool.txt":    "true",
+		"/pool.xml":    "true",
+		"/pool.json":   "true",
+		"/server.json": "",
+		"/ping.json":   "",
+	} {
+		a := user.call(h.get(path))
 		require.Equal(t, http.StatusUnauthorized, a.Status)
 		require.Equal(t, says, a.Header.Get("Pool-Empty"), path)
-		require.Empty(t, h.call(request{Network: "tcp", Address: tcp, Method: "GET", Path: path}).Header.Get("Pool-Empty"))
+		require.Empty(t, h.call(getOnTCP(tcp, path, "", "")).Header.Get("Pool-Empty"))
 	}
 
 	h.start(app("shop", "shop", alice))
-	requireUnauthorized(t, user.call(request{Network: "unix", Address: h.socket, Method: "GET", Path: "/pool.txt"}), "")
+	requireUnauthorized(t, user.call(h.get("/pool.txt")), "")
 }
 
 // TestOfUnknownOwner: no user owns an application that has had no process.
@@ -363,7 +389,7 @@ func TestOfUnknownOwner(t *testing.T) {
 	})
 	require.Equal(t, -1, h.group("shop").UID)
 
-	q := request{Network: "unix", Address: h.socket, Method: "GET", Path: "/pool.txt"}
+	q := h.get("/pool.txt")
 	for _, uid := range []int{alice, 1<<32 - 2} {
 		requireUnauthorized(t, becomes(t, uid).call(q), "no process yet")
 	}
@@ -389,7 +415,7 @@ func TestAllowAnyone(t *testing.T) {
 			h.onUnix()
 			require.Equal(t, 200, h.ask("GET", "/pool.txt", "").Status)
 			if os.Geteuid() == 0 {
-				requireUnauthorized(t, becomes(t, carol).call(request{Network: "unix", Address: h.socket, Method: "GET", Path: "/server.json"}), test.name)
+				requireUnauthorized(t, becomes(t, carol).call(h.get("/server.json")), test.name)
 			}
 		})
 	}

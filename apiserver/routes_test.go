@@ -408,7 +408,8 @@ func TestHealth(t *testing.T) {
 			return &apiserver.NotReadyError{Reason: "applications do not serve", Applications: []apiserver.UnreadyApp{
 				{Name: "a", Root: "/a", Reason: "it exited", ErrorID: "0123abcd"},
 			}}
-		}, "/readyz", 503, `{"reason":"applications do not serve","applications":[{"name":"a","root":"/a","reason":"it exited","error_id":"0123abcd"}]}` + "\n"},
+		}, "/readyz", 503, `{"reason":"applications do not serve","applications":[` +
+			`{"name":"a","root":"/a","reason":"it exited","error_id":"0123abcd"}]}` + "\n"},
 	} {
 		a := responseOf(t, apiserver.Health(test.ready), "GET", test.path)
 		require.Equal(t, test.status, a.Status)

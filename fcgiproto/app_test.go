@@ -52,7 +52,8 @@ func TestConnTakesRequests(t *testing.T) {
 			require.NoError(t, err)
 			require.False(t, r.KeepConn)
 			require.NoError(t, r.End(0, fcgiproto.RequestComplete))
-			require.Equal(t, record(stdout, "out")+record(stderr, "err")+record(end, "\x00\x00\x00\x07\x00\x00\x00\x00")+
+			require.Equal(t, record(stdout, "out")+record(stderr, "err")+
+				record(end, "\x00\x00\x00\x07\x00\x00\x00\x00")+
 				recordOf(10, 0, pair("FCGI_MAX_CONNS", "1")+pair("FCGI_MPXS_CONNS", "0"), 0)+
 				recordOf(unknown, 0, "\x4d\x00\x00\x00\x00\x00\x00\x00", 0)+record(end, complete), app.out.String())
 

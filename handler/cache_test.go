@@ -76,7 +76,8 @@ func TestTurbocacheServesUntilExpiryOrAWrite(t *testing.T) {
 // A client that has the response already gets no body, as from the application itself.
 func TestTurbocacheKeepsToConditions(t *testing.T) {
 	const modified = "Fri, 31 Dec 1999 00:00:00 GMT"
-	app, seen := counting("Cache-Control: max-age=60\r\nETag: \"a\"\r\nContent-Type: text/x\r\nLast-Modified: " + modified)
+	app, seen := counting("Cache-Control: max-age=60\r\nETag: \"a\"\r\nContent-Type: text/x\r\n" +
+		"Last-Modified: " + modified)
 	serve(t, app, func(s *site) {
 		s.do(http.MethodGet, "/", "")
 		time.Sleep(10 * time.Second)

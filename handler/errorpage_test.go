@@ -268,7 +268,8 @@ func TestHeadersOfErrorPages(t *testing.T) {
 			require.Equal(s, "nosniff", resp.Header.Get("X-Content-Type-Options"))
 			require.Equal(s, "no-referrer", resp.Header.Get("Referrer-Policy"))
 			policy := resp.Header.Get("Content-Security-Policy")
-			require.Regexp(s, `^default-src 'none'; img-src data:; style-src 'sha256-[^' ]+' 'sha256-[^' ]+'; base-uri 'none'; form-action 'none'$`, policy)
+			require.Regexp(s, `^default-src 'none'; img-src data:; style-src 'sha256-[^' ]+' 'sha256-[^' ]+'; `+
+				`base-uri 'none'; form-action 'none'$`, policy)
 			_, rest, _ := strings.Cut(body, "<style>")
 			style, _, _ := strings.Cut(rest, "</style>")
 			sum := sha256.Sum256([]byte(style))

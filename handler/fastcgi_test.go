@@ -89,7 +89,8 @@ func TestHeadOfAFastCGIRequest(t *testing.T) {
 	cfg.Options.App.Type, cfg.Options.App.BaseURI = "php", "/caf%C3%A9"
 	servePHP(t, script, cfg, root, func(s *site) {
 		s.raw("POST /caf%C3%A9/a%20b.php/x%2Fy?q=1 HTTP/1.1\r\nHost: example.com:8080\r\nProxy: http://evil\r\n" +
-			"X_User: forged\r\nX-Name: 1\r\nContent-Type: text/plain\r\nContent-Length: 2\r\nConnection: close\r\n\r\nab")
+			"X_User: forged\r\nX-Name: 1\r\nContent-Type: text/plain\r\nContent-Length: 2\r\n" +
+			"Connection: close\r\n\r\nab")
 
 		for name, want := range map[string]string{
 			"REQUEST_URI": "/caf%C3%A9/a%20b.php/x%2Fy?q=1", "QUERY_STRING": "q=1", "REQUEST_METHOD": "POST",

@@ -79,9 +79,11 @@ func TestFiguresOfRequestsThatFail(t *testing.T) {
 		})
 		s.factory.LiveProcesses()[0].Die("signal: killed")
 		s.do(http.MethodGet, "/200", "")
-		require.Equal(s, [10]uint64{0: 1, 5: 1}, s.handler.Figures().Responses)
-		require.EqualValues(s, 2, s.handler.Figures().Durations.Count)
-		require.EqualValues(s, 1, s.handler.Figures().Queued.Count, "a request that got no process was not queued for it")
+
+		figures := s.handler.Figures()
+		require.Equal(s, [10]uint64{0: 1, 5: 1}, figures.Responses)
+		require.EqualValues(s, 2, figures.Durations.Count)
+		require.EqualValues(s, 1, figures.Queued.Count, "a request that got no process was not queued for it")
 	})
 }
 

@@ -168,7 +168,9 @@ func TestEarlyHintsAreNoRaceWhenTheClientResetsItsStream(t *testing.T) {
 			EndStream:     true,
 			EndHeaders:    true,
 		}))
-		time.Sleep(time.Second) // until the server writes the hint; synctest.Wait would order the two for the race detector
+
+		// Until the server writes the hint; synctest.Wait would order the two for the race detector.
+		time.Sleep(time.Second)
 		require.NoError(s, framer.WriteRSTStream(1, http2.ErrCodeCancel))
 		synctest.Wait()
 	})

@@ -147,7 +147,8 @@ func TestFieldsThatAddUpStayBesideTheApplications(t *testing.T) {
 		set = append(set, name, "one", name, "two")
 	}
 
-	app := replying("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Frame-Options: SAMEORIGIN\r\nCache-Control: no-cache\r\n" + head.String() + "\r\n")
+	app := replying("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-Frame-Options: SAMEORIGIN\r\n" +
+		"Cache-Control: no-cache\r\n" + head.String() + "\r\n")
 	serveBehind(t, app, handler.Config{}, setting(set...), func(s *site) {
 		for range 2 { // what is shared does not grow
 			resp, _ := s.do(http.MethodGet, "/", "")

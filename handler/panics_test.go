@@ -80,8 +80,8 @@ var pages = spawnertest.Script{Concurrency: 1, Handler: http.HandlerFunc(func(w 
 	}
 })}
 
-// A panic of middleware surfaces where middleware can recover from it, and nothing of the request continues: the process
-// takes the next request, no goroutine is left, and the response does not look whole.
+// A panic of middleware surfaces where middleware can recover from it, and nothing of the request continues: the
+// process takes the next request, no goroutine is left, and the response does not look whole.
 func TestPanicOfAWriterOrBodyLeavesNothingBehind(t *testing.T) {
 	for _, in := range []string{"WriteHeader", "Write", "Read"} {
 		for _, path := range []string{"/", "/large", "/events"} {

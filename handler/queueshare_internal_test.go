@@ -27,13 +27,14 @@ func toldApart(t *testing.T, network, address string) {
 	seen := make(chan any, 1)
 	protocols := new(http.Protocols)
 	protocols.SetUnencryptedHTTP2(true)
-	server := &http.Server{Protocols: protocols, Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+	handler := http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 		if network == "tcp" {
 			r.RemoteAddr = "unknown"
 		}
 
 		seen <- (&request{h: h, http: r}).sharedConnection()
-	})}
+	})
+	server := &http.Server{Protocols: protocols, Handler: handler}
 	go func() { _ = server.Serve(listener) }()
 	t.Cleanup(func() { require.NoError(t, server.Close()) })
 

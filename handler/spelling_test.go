@@ -110,8 +110,8 @@ func TestNamesOfAFilesResponseKeepTheirSpelling(t *testing.T) {
 
 // Middleware that looks at the header finds what it looks for, and no field is there twice.
 func TestMiddlewareFindsNamesThatTheApplicationSpells(t *testing.T) {
-	app := replying("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nETag: \"1\"\r\ncache-control: no-cache\r\nx-runtime: 1\r\n" +
-		"X-FRAME-OPTIONS: SAMEORIGIN\r\nX-XSS-Protection: 1\r\n\r\nok")
+	app := replying("HTTP/1.1 200 OK\r\nContent-Length: 2\r\nETag: \"1\"\r\n" +
+		"cache-control: no-cache\r\nx-runtime: 1\r\nX-FRAME-OPTIONS: SAMEORIGIN\r\nX-XSS-Protection: 1\r\n\r\nok")
 	var during, after http.Header
 	middleware := func(next http.Handler) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -51,7 +51,12 @@ func TestEnvironment(t *testing.T) {
 				GroupName:    group,
 				IncidentFile: "/incidents/7.json",
 			},
-			[]string{"PROCESS_PID=7", "APP_ROOT=" + root, "HOOK_NAME=detached_process", "INCIDENT_FILE=/incidents/7.json"},
+			[]string{
+				"PROCESS_PID=7",
+				"APP_ROOT=" + root,
+				"HOOK_NAME=detached_process",
+				"INCIDENT_FILE=/incidents/7.json",
+			},
 		},
 		"spawn failed": {
 			hooks.Event{

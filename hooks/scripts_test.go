@@ -205,7 +205,9 @@ func TestDaemonThatHoldsAHooksPipesIsNotAwaited(t *testing.T) {
 	setsid := interpreters.Find(t, "setsid", "setsid")
 	b := newBench(t)
 	b.fifo("pid")
-	path := b.script("hook", setsid+` sh -c 'echo $$ > $DIR/pid; exec sleep 1000' & echo hello; wait_for=$(cat $DIR/go)`)
+	path := b.script("hook", setsid+` sh -c 'echo $$ > $DIR/pid; exec sleep 1000' &
+		echo hello
+		wait_for=$(cat $DIR/go)`)
 	b.fifo("go")
 	result := make(chan error)
 	go func() { result <- b.run(path) }()

@@ -11,7 +11,8 @@ import (
 	"github.com/gopassenger/passenger/internal/printable"
 )
 
-const validProperties = `{"instance_dir": {"major_version": 4, "minor_version": 0, "created_at": 1}, "watchdog_pid": 1, "name": "n"}`
+const validProperties = `{"instance_dir": {"major_version": 4, "minor_version": 0, "created_at": 1}, ` +
+	`"watchdog_pid": 1, "name": "n"}`
 
 // FuzzProperties: what is accepted can be shown on a terminal, is written as it
 // was read, and says nothing that is not for it to say.

@@ -160,11 +160,13 @@ func testASGI(t *testing.T, server func(*spec)) {
 	p.requireProtected(t)
 	c := p.httpClient(t)
 	require.JSONEq(t, `{"method": "GET", "path": "/a b", "query": "c=d", "root_path": "", "scheme": "http",
-		"http_version": "1.1", "client": "", "body": 0, "database": "open", "fields": 67}`, ask(t, c, http.MethodGet, "/a%20b?c=d", ""))
+		"http_version": "1.1", "client": "", "body": 0, "database": "open", "fields": 67}`,
+		ask(t, c, http.MethodGet, "/a%20b?c=d", ""))
 	require.Contains(t, ask(t, c, http.MethodPost, "/", strings.Repeat("x", 1<<20)), `"body": 1048576`)
 
 	ticket := strings.Repeat("x", 31_000)
-	require.Regexp(t, `"fields": 62\d\d\d`, ask(t, c, http.MethodGet, "/", "", "Authorization", ticket, "Cookie", ticket))
+	reply := ask(t, c, http.MethodGet, "/", "", "Authorization", ticket, "Cookie", ticket)
+	require.Regexp(t, `"fields": 62\d\d\d`, reply)
 
 	p.requireCleanStop(t)
 
@@ -323,8 +325,8 @@ app = Starlette(on_startup=[connect])
 `
 	_, err := startFailure(t, asgiSpec(t, source))
 	require.Equal(t, loaderproto.AppError, err.Kind)
-	require.Regexp(t, `^The application's lifespan did not start: Traceback [^\n]*\n(?s:.*)\nConnectionError: no database\n$`,
-		err.Message.Text)
+	require.Regexp(t, `^The application's lifespan did not start: Traceback [^\n]*\n(?s:.*)\n`+
+		`ConnectionError: no database\n$`, err.Message.Text)
 }
 
 // Who knows the connect password has direct access, and others none.
@@ -386,7 +388,8 @@ func TestASGIOutOfBandWork(t *testing.T) {
 
 		require.NoFileExists(t, filepath.Join(p.cmd.Dir, "worked"))
 		conn := p.dial(t)
-		_, err := io.WriteString(conn, "GET / HTTP/1.1\r\nHost: x\r\n!~Passenger-Control: OOBW\r\nConnection: close\r\n\r\n")
+		_, err := io.WriteString(conn,
+			"GET / HTTP/1.1\r\nHost: x\r\n!~Passenger-Control: OOBW\r\nConnection: close\r\n\r\n")
 		require.NoError(t, err)
 		reply, err := io.ReadAll(conn)
 		require.NoError(t, err)

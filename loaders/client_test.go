@@ -95,7 +95,8 @@ func showsClients(t *testing.T, c *httpConn, socket string) {
 			continue
 		}
 
-		_, err := fmt.Fprintf(c, "GET /client HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.9, 192.0.2.8\r\n%s\r\n", field)
+		_, err := fmt.Fprintf(c,
+			"GET /client HTTP/1.1\r\nHost: x\r\nX-Forwarded-For: 192.0.2.9, 192.0.2.8\r\n%s\r\n", field)
 		require.NoError(t, err)
 		require.Regexp(t, "^"+row.want+` (IPv4 0 )?[12]$`, c.read(t).body, "with the field %q", field)
 	}

@@ -158,7 +158,13 @@ func TestNodeClusterWithoutAWorker(t *testing.T) {
 
 	p := start(t, nodeSpec(t, nodeApp(t, "app.js", `
 		const cluster = require('cluster');
-		const about = [cluster.isPrimary, cluster.isWorker, typeof cluster.worker, typeof process.send, process.connected];
+		const about = [
+			cluster.isPrimary,
+			cluster.isWorker,
+			typeof cluster.worker,
+			typeof process.send,
+			process.connected,
+		];
 		require('http').createServer((req, res) => res.end(about.join())).listen(3000);`)))
 
 	require.Equal(t, "true,false,undefined,undefined,", p.http(t).get(t, "/").body)
@@ -231,18 +237,26 @@ func TestNodeClusterSockets(t *testing.T) {
 		const udp = (bind) => new Promise((resolve) => {
 			const socket = dgram.createSocket('udp4');
 			socket.on('message', (message) => resolve(String(message)));
-			socket.once('listening', () => dgram.createSocket('udp4').send('datagram', socket.address().port, '127.0.0.1'));
+			socket.once('listening', () => {
+				dgram.createSocket('udp4').send('datagram', socket.address().port, '127.0.0.1');
+			});
 			bind(socket);
 		});
 		async function run() {
 			const other = net.createServer((socket) => socket.end('other')).listen(0, '127.0.0.1');
 			await new Promise((resolve) => other.once('listening', resolve));
-			const taken = await new Promise((resolve) => net.createServer().on('error', resolve).listen(other.address().port, '127.0.0.1'));
+			const { port } = other.address();
+			const taken = await new Promise((resolve) => {
+				net.createServer().on('error', resolve).listen(port, '127.0.0.1');
+			});
 			const datagrams = await Promise.all([
-				udp((socket) => socket.bind()), udp((socket) => socket.bind(0)), udp((socket) => socket.bind(() => {})),
-				udp((socket) => socket.bind(0, '127.0.0.1', () => {})), udp((socket) => socket.bind({ port: 0, address: '127.0.0.1' })),
+				udp((socket) => socket.bind()),
+				udp((socket) => socket.bind(0)),
+				udp((socket) => socket.bind(() => {})),
+				udp((socket) => socket.bind(0, '127.0.0.1', () => {})),
+				udp((socket) => socket.bind({ port: 0, address: '127.0.0.1' })),
 			]);
-			const body = JSON.stringify({ port: other.address().port, taken: taken.code, datagrams });
+			const body = JSON.stringify({ port, taken: taken.code, datagrams });
 			require('http').createServer((req, res) => res.end(body)).listen();
 		}
 		run();`)))

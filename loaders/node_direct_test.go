@@ -72,7 +72,9 @@ func TestNodeDirectAccessEvents(t *testing.T) {
 	const custom = plain + `
 		server.on('checkContinue', (req, res) => res.end('application: ' + req.headers.expect));
 		server.on('checkExpectation', (req, res) => res.end('application: ' + req.headers.expect));
-		server.on('connect', (req, socket) => socket.end('HTTP/1.1 200 OK\r\nConnection: close\r\n\r\ntunnel to ' + req.url));`
+		server.on('connect', (req, socket) => {
+			socket.end('HTTP/1.1 200 OK\r\nConnection: close\r\n\r\ntunnel to ' + req.url);
+		});`
 	post := fmt.Sprintf(directHead, "POST", "/") + "Content-Length: 4\r\n"
 	connect := "CONNECT example.com:1 HTTP/1.1\r\nHost: localhost\r\n"
 	access := "X-Passenger-Connect-Password: " + password + "\r\n"

@@ -14,7 +14,9 @@ import (
 )
 
 // showBundle shows what of Bundler is there, and the constant BY.
-const showBundle = `run ->(env) { [200, {}, [[defined?(Bundler.root) && Bundler.root.to_s, defined?(BY) && BY].join(" ")]] }`
+const showBundle = `run ->(env) {
+  [200, {}, [[defined?(Bundler.root) && Bundler.root.to_s, defined?(BY) && BY].join(" ")]]
+}`
 
 // bundledApp writes an application whose other files are given.
 func bundledApp(t *testing.T, files map[string]string) (root, startupFile string) {

@@ -243,9 +243,8 @@ func TestRackResponses(t *testing.T) {
 	}
 
 	p.out.await(t, "the application fails (RuntimeError)")
-	require.JSONEq(t, `["generator", "without", "without", "file", "partial", "before", "without", "without", "bad header",
-		"bad header"]`,
-		p.get(t, "/which_closed").body)
+	require.JSONEq(t, `["generator", "without", "without", "file", "partial", "before", "without", "without",
+		"bad header", "bad header"]`, p.get(t, "/which_closed").body)
 }
 
 func TestRackHead(t *testing.T) {

@@ -55,27 +55,29 @@ func TestWSGIDirectRequests(t *testing.T) {
 	get := fmt.Sprintf(directHead, "GET", "/ignore_body")
 
 	withPassword := get[strings.Index(get, "X-Passenger"):]
+	large := "X-Large: " + strings.Repeat(" ", 100_000) + "x\r\n"
+
 	for request, status := range map[string]int{
-		"GET /ignore_body?x HTTP/1.1\r\n" + withPassword + "\r\n":                              http.StatusOK,
-		"GET http://h/ignore_body HTTP/1.0\r\n" + withPassword + "\r\n":                        http.StatusOK,
-		"OOBW /ignore_body HTTP/1.1\r\n" + withPassword + "\r\n":                               http.StatusOK,
-		"GET ignore_body HTTP/1.1\r\n" + withPassword + "\r\n":                                 http.StatusBadRequest,
-		"GET ?x HTTP/1.1\r\n" + withPassword + "\r\n":                                          http.StatusBadRequest,
-		"GET  HTTP/1.1\r\n" + withPassword + "\r\n":                                            http.StatusBadRequest,
-		"OPTIONS * HTTP/1.1\r\n" + withPassword + "\r\n":                                       http.StatusBadRequest,
-		"GET /ignore_body HTTP/1.1\n" + withPassword + "\r\n":                                  http.StatusBadRequest,
-		"GET /ignore_body HTTP/1.1\n\n":                                                        http.StatusBadRequest,
-		"\r\n\r\n":                                                                             http.StatusBadRequest,
-		get + "X-Folded: a\r\n b\r\n\r\n":                                                      http.StatusBadRequest,
-		get + "X-Bare: a\rb\r\n\r\n":                                                           http.StatusBadRequest,
-		get + "X-Bare: a\nb\r\n\r\n":                                                           http.StatusBadRequest,
-		get + "Host: another\r\n\r\n":                                                          http.StatusBadRequest,
-		get + "Content-Length: 4\r\nContent-Length: 4\r\n\r\nbody":                             http.StatusBadRequest,
-		get + "Content-Length:\r\n\r\n":                                                        http.StatusBadRequest,
-		get + "Transfer-Encoding: gzip\r\n\r\n":                                                http.StatusLengthRequired,
-		get + "Content_Length: 4\r\nTransfer_Encoding: chunked\r\n\r\n":                        http.StatusOK,
-		"POST /ignore_body HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0":                    http.StatusForbidden,
-		"PING /ignore_body HTTP/1.1\r\nX-Large: " + strings.Repeat(" ", 100_000) + "x\r\n\r\n": http.StatusForbidden,
+		"GET /ignore_body?x HTTP/1.1\r\n" + withPassword + "\r\n":           http.StatusOK,
+		"GET http://h/ignore_body HTTP/1.0\r\n" + withPassword + "\r\n":     http.StatusOK,
+		"OOBW /ignore_body HTTP/1.1\r\n" + withPassword + "\r\n":            http.StatusOK,
+		"GET ignore_body HTTP/1.1\r\n" + withPassword + "\r\n":              http.StatusBadRequest,
+		"GET ?x HTTP/1.1\r\n" + withPassword + "\r\n":                       http.StatusBadRequest,
+		"GET  HTTP/1.1\r\n" + withPassword + "\r\n":                         http.StatusBadRequest,
+		"OPTIONS * HTTP/1.1\r\n" + withPassword + "\r\n":                    http.StatusBadRequest,
+		"GET /ignore_body HTTP/1.1\n" + withPassword + "\r\n":               http.StatusBadRequest,
+		"GET /ignore_body HTTP/1.1\n\n":                                     http.StatusBadRequest,
+		"\r\n\r\n":                                                          http.StatusBadRequest,
+		get + "X-Folded: a\r\n b\r\n\r\n":                                   http.StatusBadRequest,
+		get + "X-Bare: a\rb\r\n\r\n":                                        http.StatusBadRequest,
+		get + "X-Bare: a\nb\r\n\r\n":                                        http.StatusBadRequest,
+		get + "Host: another\r\n\r\n":                                       http.StatusBadRequest,
+		get + "Content-Length: 4\r\nContent-Length: 4\r\n\r\nbody":          http.StatusBadRequest,
+		get + "Content-Length:\r\n\r\n":                                     http.StatusBadRequest,
+		get + "Transfer-Encoding: gzip\r\n\r\n":                             http.StatusLengthRequired,
+		get + "Content_Length: 4\r\nTransfer_Encoding: chunked\r\n\r\n":     http.StatusOK,
+		"POST /ignore_body HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0": http.StatusForbidden,
+		"PING /ignore_body HTTP/1.1\r\n" + large + "\r\n":                   http.StatusForbidden,
 	} {
 		r := p.directRequest(t, "GET", request)
 		require.Equal(t, status, r.StatusCode, "%.200q", request)

@@ -411,7 +411,10 @@ var pythonApplications = map[string]struct{ file, source, module, callable, want
 
 // respond is the source of an application that responds with its name.
 func respond(name string) string {
-	return fmt.Sprintf("def %[1]s(environ, start_response):\n    start_response('200 OK', [])\n    return [b'%[1]s']\n", name)
+	return fmt.Sprintf(`def %[1]s(environ, start_response):
+    start_response('200 OK', [])
+    return [b'%[1]s']
+`, name)
 }
 
 func TestWSGIApplicationsAreCalledByTheirNames(t *testing.T) {

@@ -63,7 +63,8 @@ func TestEachFamilyHasANameAndATextOfItsOwn(t *testing.T) {
 		seen[f.Name], seen[f.Help] = true, true
 	}
 
-	require.Equal(t, []string{"none", "2xx", "9xx", "9xx"}, []string{ClassOf(0), ClassOf(204), ClassOf(999), ClassOf(4711)})
+	require.Equal(t, []string{"none", "2xx", "9xx", "9xx"},
+		[]string{ClassOf(0), ClassOf(204), ClassOf(999), ClassOf(4711)})
 }
 
 // fill sets all numbers of a structure.

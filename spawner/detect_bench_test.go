@@ -9,8 +9,8 @@ import (
 	"github.com/gopassenger/passenger/spawner"
 )
 
-// BenchmarkDetection is what a start adds: what an application is, its interpreter and its WebSockets, in a directory with
-// much in it.
+// BenchmarkDetection is what a start adds: what an application is, its interpreter and its WebSockets, in a directory
+// with much in it.
 func BenchmarkDetection(b *testing.B) {
 	files := map[string]string{".python-version": "3.12\n", "package.json": "{}", "README": ""}
 	for i := range 40 {

@@ -14,7 +14,8 @@ func TestBuilderThatIsMissingIsNamed(t *testing.T) {
 
 	e := &SpawnError{}
 	(&diagnosis{app: r.app, err: err}).explain(e)
-	require.Equal(t, "the application has to be built at its start, and builder-that-is-missing was not found", e.Summary)
+	require.Equal(t,
+		"the application has to be built at its start, and builder-that-is-missing was not found", e.Summary)
 	require.Contains(t, e.Advice, "Build it where Go is")
 	require.Contains(t, e.Advice, "install Go")
 }

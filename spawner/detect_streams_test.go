@@ -37,7 +37,9 @@ func TestStreamsOfFrameworksAreRecognized(t *testing.T) {
 		want    []string
 	}{
 		"Rails": {
-			rails(map[string]string{"config/cable.yml": "development:\n  adapter: async\n\nproduction:\n  adapter: redis\n"}),
+			rails(map[string]string{
+				"config/cable.yml": "development:\n  adapter: async\n\nproduction:\n  adapter: redis\n",
+			}),
 			"rack",
 			[]string{"/cable"},
 		},
@@ -58,21 +60,35 @@ func TestStreamsOfFrameworksAreRecognized(t *testing.T) {
 		"Rails, in one process": {rails(map[string]string{"config/cable.yml": "production:\n  adapter: async\n"}), "rack", nil},
 		"Rack":                  {map[string]string{"config.ru": "", "Gemfile.lock": "    actioncable (7.1.3)\n"}, "rack", nil},
 		"Socket.IO": {
-			map[string]string{"app.js": "listen(1)", "package.json": `{"dependencies": {"socket.io": "4"}}`}, "node", []string{"/socket.io"},
+			map[string]string{
+				"app.js":       "listen(1)",
+				"package.json": `{"dependencies": {"socket.io": "4"}}`,
+			}, "node", []string{"/socket.io"},
 		},
 		"Socket.IO, a start command": {
-			map[string]string{"package.json": `{"dependencies": {"@nestjs/platform-socket.io": "4"}, "scripts": {"start": "nest start"}}`},
+			map[string]string{
+				"package.json": `{"dependencies": {"@nestjs/platform-socket.io": "4"}, "scripts": {"start": "nest start"}}`,
+			},
 			"",
 			[]string{"/socket.io"},
 		},
 		"Socket.IO of tests": {
-			map[string]string{"app.js": "listen(1)", "package.json": `{"devDependencies": {"socket.io": "4"}}`}, "node", nil,
+			map[string]string{
+				"app.js":       "listen(1)",
+				"package.json": `{"devDependencies": {"socket.io": "4"}}`,
+			}, "node", nil,
 		},
 		"python-socketio": {
-			map[string]string{"passenger_asgi.py": "", "requirements.txt": "# x\nuvicorn\npython-socketio>=5\n"}, "asgi", []string{"/socket.io"},
+			map[string]string{
+				"passenger_asgi.py": "",
+				"requirements.txt":  "# x\nuvicorn\npython-socketio>=5\n",
+			}, "asgi", []string{"/socket.io"},
 		},
 		"Flask-SocketIO": {
-			map[string]string{"passenger_wsgi.py": "", "pyproject.toml": "dependencies = [\n  \"Flask-SocketIO\",\n]\n"}, "wsgi", []string{"/socket.io"},
+			map[string]string{
+				"passenger_wsgi.py": "",
+				"pyproject.toml":    "dependencies = [\n  \"Flask-SocketIO\",\n]\n",
+			}, "wsgi", []string{"/socket.io"},
 		},
 		"Channels": {
 			map[string]string{
@@ -88,7 +104,11 @@ func TestStreamsOfFrameworksAreRecognized(t *testing.T) {
 			}, "asgi", []string{"/ws"},
 		},
 		"paths of pages": {
-			map[string]string{"passenger_wsgi.py": "", "shop/__init__.py": "", "shop/routing.py": "urlpatterns = [path('a/', f)]\n"}, "wsgi", nil,
+			map[string]string{
+				"passenger_wsgi.py": "",
+				"shop/__init__.py":  "",
+				"shop/routing.py":   "urlpatterns = [path('a/', f)]\n",
+			}, "wsgi", nil,
 		},
 		"nothing": {map[string]string{"README": ""}, "", nil},
 	} {

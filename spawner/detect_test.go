@@ -8,7 +8,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -45,7 +44,10 @@ var applications = map[string]struct {
 	"Rack":  {map[string]string{"config.ru": ""}, "Ruby, Rack", "rack config.ru", nil},
 	"Rails": {map[string]string{"config.ru": "", "config/application.rb": "", "package.json": "{}"}, "Ruby on Rails", "rack config.ru", nil},
 	"Passenger, Python": {
-		map[string]string{"passenger_wsgi.py": "", "app.py": flaskSource}, "Python, WSGI", "wsgi passenger_wsgi.py", []string{"Flask"},
+		map[string]string{
+			"passenger_wsgi.py": "",
+			"app.py":            flaskSource,
+		}, "Python, WSGI", "wsgi passenger_wsgi.py", []string{"Flask"},
 	},
 	"Django": {
 		map[string]string{
@@ -86,7 +88,8 @@ var applications = map[string]struct {
 	"Flask":          {map[string]string{"hello.py": flaskSource}, "Flask", "wsgi hello:app", nil},
 	"Flask, factory": {map[string]string{"flaskr/__init__.py": "import os\nfrom flask import Flask\n\ndef create_app(test_config=None):\n    pass\n"}, "Flask", "wsgi flaskr:create_app()", nil},
 	"Flask, made": {
-		map[string]string{"wsgi.py": "from flask import Flask\nfrom shop import make\napp = make()\n"}, "Flask", "wsgi wsgi:app", nil,
+		map[string]string{"wsgi.py": "from flask import Flask\nfrom shop import make\napp = make()\n"},
+		"Flask", "wsgi wsgi:app", nil,
 	},
 	"made by a factory": {
 		map[string]string{
@@ -130,37 +133,58 @@ var applications = map[string]struct {
 	},
 	"the package's index": {map[string]string{"package.json": `{"scripts": {"start": "node ."}}`, "index.js": "require('./app')"}, "Node.js", "node index.js", []string{"Node.js"}},
 	"a careless package.json": {
-		map[string]string{"package.json": "\ufeff{" + `"main": false, "dependencies": [], "scripts": {"start": "node app/web"}}`, "app/web.js": ""},
+		map[string]string{
+			"package.json": "\ufeff{" + `"main": false, "dependencies": [], "scripts": {"start": "node app/web"}}`,
+			"app/web.js":   "",
+		},
 		"Node.js", "node app/web.js",
 		[]string{"Node.js"},
 	},
 	"server.js": {map[string]string{"server.js": "app.listen(80)"}, "Node.js", "node server.js", nil},
 	"npm start": {map[string]string{"package.json": `{"scripts": {"start": "react-scripts start"}}`}, "Node.js", "npm start", nil},
 	"Next.js": {
-		map[string]string{"package.json": `{"dependencies": {"next": "15"}, "scripts": {"start": "next start"}}`, ".next/BUILD_ID": "1"},
+		map[string]string{
+			"package.json":   `{"dependencies": {"next": "15"}, "scripts": {"start": "next start"}}`,
+			".next/BUILD_ID": "1",
+		},
 		"Next.js", "node_modules/.bin/next start -H 127.0.0.1 -p $PORT",
 		[]string{"Node.js"},
 	},
 	"Nuxt": {
-		map[string]string{"package.json": `{"devDependencies": {"nuxt": "3"}}`, ".output/server/index.mjs": ""}, "Nuxt", "node .output/server/index.mjs", nil,
+		map[string]string{
+			"package.json":             `{"devDependencies": {"nuxt": "3"}}`,
+			".output/server/index.mjs": "",
+		}, "Nuxt", "node .output/server/index.mjs", nil,
 	},
 	"NestJS": {
-		map[string]string{"package.json": `{"dependencies": {"@nestjs/core": "10"}, "scripts": {"start": "nest start"}}`, "dist/main.js": ""},
+		map[string]string{
+			"package.json": `{"dependencies": {"@nestjs/core": "10"}, "scripts": {"start": "nest start"}}`,
+			"dist/main.js": "",
+		},
 		"NestJS", "node dist/main.js",
 		[]string{"Node.js"},
 	},
 	"SvelteKit": {
-		map[string]string{"package.json": `{"devDependencies": {"@sveltejs/adapter-node": "5", "vite": "6"}}`, "build/index.js": ""},
+		map[string]string{
+			"package.json":   `{"devDependencies": {"@sveltejs/adapter-node": "5", "vite": "6"}}`,
+			"build/index.js": "",
+		},
 		"SvelteKit", "node build/index.js", nil,
 	},
 	"AdonisJS": {
-		map[string]string{"package.json": `{"dependencies": {"@adonisjs/core": "6"}, "scripts": {"start": "node bin/server.js"}}`, "build/bin/server.js": ""},
+		map[string]string{
+			"package.json":        `{"dependencies": {"@adonisjs/core": "6"}, "scripts": {"start": "node bin/server.js"}}`,
+			"build/bin/server.js": "",
+		},
 		"AdonisJS", "node build/bin/server.js",
 		[]string{"Node.js"},
 	},
 	"Nitro": {map[string]string{".output/server/index.mjs": ""}, "Nitro", "node .output/server/index.mjs", nil},
 	"Astro": {
-		map[string]string{"package.json": `{"dependencies": {"astro": "5"}}`, "dist/server/entry.mjs": ""}, "Astro", "node dist/server/entry.mjs", nil,
+		map[string]string{
+			"package.json":          `{"dependencies": {"astro": "5"}}`,
+			"dist/server/entry.mjs": "",
+		}, "Astro", "node dist/server/entry.mjs", nil,
 	},
 	"app.mjs":     {map[string]string{"app.mjs": "app.listen(80)"}, "Node.js", "node app.mjs", nil},
 	"app.cjs":     {map[string]string{"app.cjs": "app.listen(80)"}, "Node.js", "node app.cjs", nil},
@@ -171,12 +195,18 @@ var applications = map[string]struct {
 	"Hono, Bun":   {map[string]string{"bun.lock": "", "package.json": `{"dependencies": {"hono": "4"}}`, "src/index.ts": ""}, "Hono", "bun src/index.ts", nil},
 	"Elysia, Bun": {map[string]string{"bun.lock": "", "package.json": `{"dependencies": {"elysia": "1"}}`, "src/index.ts": ""}, "Elysia", "bun src/index.ts", nil},
 	"no __init__": {
-		map[string]string{"shop/main.py": "from fastapi import FastAPI\nfrom shop.db import x\napp = FastAPI()\n", "shop/db.py": ""},
+		map[string]string{
+			"shop/main.py": "from fastapi import FastAPI\nfrom shop.db import x\napp = FastAPI()\n",
+			"shop/db.py":   "",
+		},
 		"FastAPI", "asgi shop.main:app", nil,
 	},
 	"src/app": {map[string]string{"src/app/main.py": "from fastapi import FastAPI\napp = FastAPI()\n"}, "FastAPI", "asgi app.main:app", nil},
 	"a package's wsgi.py": {
-		map[string]string{"shop/__init__.py": "", "shop/wsgi.py": "from shop.web import make\n\napplication = make()  # ours\n"},
+		map[string]string{
+			"shop/__init__.py": "",
+			"shop/wsgi.py":     "from shop.web import make\n\napplication = make()  # ours\n",
+		},
 		"Python, WSGI", "wsgi shop.wsgi:application", nil,
 	},
 	"Django, comments": {
@@ -190,7 +220,8 @@ var applications = map[string]struct {
 	"api.py":     {map[string]string{"api.py": "from fastapi import FastAPI\napp = FastAPI()\n"}, "FastAPI", "asgi api:app", nil},
 	"app/api.py": {map[string]string{"app/api.py": "from fastapi import FastAPI\napp = FastAPI()\n"}, "FastAPI", "asgi app.api:app", nil},
 	"Procfile, BOM, no space, capitals, tab": {
-		map[string]string{"Procfile": "\ufeffWeb:bin/shop\t-p\t$PORT \r\n"}, "Procfile", "/bin/sh -c exec bin/shop -p $PORT", nil,
+		map[string]string{"Procfile": "\ufeffWeb:bin/shop\t-p\t$PORT \r\n"},
+		"Procfile", "/bin/sh -c exec bin/shop -p $PORT", nil,
 	},
 	"Meteor":          {map[string]string{".meteor/release": ""}, "Meteor", "meteor ", nil},
 	"Meteor, bundle":  {map[string]string{"star.json": "", "main.js": ""}, "Meteor, bundled", "meteor ", nil},
@@ -206,70 +237,13 @@ var applications = map[string]struct {
 	"Ruby before PHP": {map[string]string{"index.php": "", "config.ru": ""}, "Ruby, Rack", "rack config.ru", []string{"PHP"}},
 	"Procfile":        {map[string]string{"Procfile": "worker: sidekiq\nweb: bundle exec puma -p $PORT\n"}, "Procfile", "/bin/sh -c exec bundle exec puma -p $PORT", nil},
 	"Procfile, a script": {
-		map[string]string{"Procfile": "web: A=b ./migrate && ./serve\n"}, "Procfile", "/bin/sh -c A=b ./migrate && ./serve", nil,
+		map[string]string{"Procfile": "web: A=b ./migrate && ./serve\n"},
+		"Procfile", "/bin/sh -c A=b ./migrate && ./serve", nil,
 	},
 	"Go, with a Procfile": {
 		map[string]string{"go.mod": "module shop\n", "main.go": "package main\n", "Procfile": "web: bin/shop\n"},
 		"Procfile", "/bin/sh -c exec bin/shop", nil,
 	},
-}
-
-const goMain = "// A program.\n//\n// package other\npackage main\n\nfunc main() {}\n"
-
-func TestProgramsOfGoAreFound(t *testing.T) {
-	for name, c := range map[string]struct {
-		files map[string]string
-		// binary is executable, and newer than go.mod; old makes it older.
-		binary string
-		old    bool
-		// want is the start command, or what a build has of it; empty means that there is no program.
-		want string
-	}{
-		"in the root": {map[string]string{"go.mod": "module example.com/shop\n", "main.go": goMain, "a_test.go": "package shop"}, "", false, "go build -o \"$N\" . &&"},
-		"with a version": {
-			map[string]string{"go.mod": "// x\nmodule \"example.com/shop/v2\"\n", "main.go": goMain, "vendor.go": "//go:build ignore\n\npackage gen\n"},
-			"", false, "go build -o \"$N\" . &&",
-		},
-		"in cmd":              {map[string]string{"go.mod": "module example.com/x\n", "x.go": "package x\n", "cmd/shop/main.go": goMain, "cmd/README": ""}, "", false, "go build -o \"$N\" ./cmd/shop &&"},
-		"built":               {map[string]string{"go.mod": "module example.com/shop\n", "main.go": goMain}, "shop", false, "./shop"},
-		"built, in bin":       {map[string]string{"go.mod": "module example.com/x\n", "cmd/shop/main.go": goMain}, "bin/shop", false, "./bin/shop"},
-		"built, in cmd":       {map[string]string{"go.mod": "module example.com/x\n", "cmd/shop/main.go": goMain}, "cmd/shop/shop", false, "./cmd/shop/shop"},
-		"built long ago":      {map[string]string{"go.mod": "module example.com/shop\n", "main.go": goMain}, "shop", true, "go build"},
-		"a library":           {map[string]string{"go.mod": "module example.com/shop\n", "shop.go": "package shop\n"}, "", false, ""},
-		"a generator":         {map[string]string{"go.mod": "module example.com/shop\n", "gen.go": "//go:build ignore\n\npackage main\n", "shop.go": "package shop\n"}, "", false, ""},
-		"several":             {map[string]string{"go.mod": "module example.com/x\n", "cmd/a/main.go": goMain, "cmd/b/main.go": goMain}, "", false, ""},
-		"several, one serves": {map[string]string{"go.mod": "module example.com/x\n", "cmd/api/main.go": goMain, "cmd/worker/main.go": goMain}, "", false, "./cmd/api &&"},
-		"several, its name":   {map[string]string{"go.mod": "module example.com/x\n", "cmd/api/main.go": goMain, "cmd/x/main.go": goMain}, "", false, "./cmd/x &&"},
-		"no module":           {map[string]string{"main.go": goMain}, "", false, ""},
-		"nonsense":            {map[string]string{"go.mod": "module example.com/x\n", "main.go": "\x00package main"}, "", false, ""},
-		"a name for a shell":  {map[string]string{"go.mod": "module example.com/$(reboot)\n", "main.go": goMain}, "", false, ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			root := makeDirectory(t, c.files)
-			if c.binary != "" {
-				path := filepath.Join(root, c.binary)
-				require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
-				require.NoError(t, os.WriteFile(path, nil, 0o755))
-
-				built := time.Now().Add(time.Minute)
-				if c.old {
-					built = built.Add(-time.Hour)
-				}
-
-				require.NoError(t, os.Chtimes(path, built, built))
-			}
-
-			found, err := spawner.Detect(root)
-			if c.want == "" {
-				require.ErrorIs(t, err, spawner.ErrNoApp)
-				return
-			}
-
-			require.NoError(t, err)
-			require.Equal(t, "Go", found[0].Framework)
-			require.Contains(t, strings.Join(found[0].StartCommand, " "), c.want)
-		})
-	}
 }
 
 // makeDirectory makes files in a directory.

@@ -122,19 +122,19 @@ func TestClues(t *testing.T) {
 }
 
 func TestSummariesOfTracebacksHaveTheWholeException(t *testing.T) {
-	const frames = "Traceback (most recent call last):\n  File \"/app/main.py\", line 7, in <module>\n    s = Settings()\n" +
-		"        ^^^^^^^^^^\n"
+	const frames = "Traceback (most recent call last):\n" +
+		"  File \"/app/main.py\", line 7, in <module>\n    s = Settings()\n        ^^^^^^^^^^\n"
 
 	for text, want := range map[string]string{
 		frames + "ValueError: no": "ValueError: no",
 		frames + "pydantic_core._pydantic_core.ValidationError: 1 validation error for Settings\ndatabase_url\n" +
-			"  Field required [type=missing]\n    For further information visit https://errors.pydantic.dev\n": "pydantic_core." +
-			"_pydantic_core.ValidationError: 1 validation error for Settings database_url Field required [type=missing] For " +
-			"further information visit https://errors.pydantic.dev",
+			"  Field required [type=missing]\n    For further information visit https://errors.pydantic.dev\n": "" +
+			"pydantic_core._pydantic_core.ValidationError: 1 validation error for Settings database_url " +
+			"Field required [type=missing] For further information visit https://errors.pydantic.dev",
 		frames + "KeyError: 1\n\nDuring handling of the above exception, another exception occurred:\n\n" + frames +
 			"ValueError: two": "ValueError: two",
-		"The application's lifespan did not start: " + frames + "OSError: down": "The application's lifespan did not start: " +
-			"OSError: down",
+		"The application's lifespan did not start: " + frames + "OSError: down": "" +
+			"The application's lifespan did not start: OSError: down",
 		"Traceback (most recent call last):\nValueError: no frames":      "ValueError: no frames",
 		"Traceback (most recent call last):\n  | ValueError: of a group": "| ValueError: of a group",
 		"Traceback (most recent call last):":                             "",

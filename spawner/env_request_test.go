@@ -23,8 +23,10 @@ func TestEnvironmentOfARequestIsDecodedByApplicationsInNode(t *testing.T) {
 	t.Parallel()
 	node := interpreters.Find(t, "node", "node")
 	dir := t.TempDir()
-	const app = "require('http').createServer((req, res) => res.end(JSON.stringify([PhusionPassenger.requestEnv(req), " +
-		"req.headers['x-plan'] || '']))).listen(3000);\n"
+	const app = `require('http').createServer((req, res) => {
+	res.end(JSON.stringify([PhusionPassenger.requestEnv(req), req.headers['x-plan'] || '']));
+}).listen(3000);
+`
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "app.js"), []byte(app), 0o600))
 
 	pool, err := passenger.New(passenger.Config{Spawner: newFixture(t), SelfChecks: true})

@@ -59,8 +59,11 @@ func TestFailures(t *testing.T) {
 		{"is killed", app(t, "crash", printed), spawner.CategoryStartup, loaderproto.ExitedEarly, spawner.StepServe, "killed from outside", "signal: killed"},
 		{"is killed after the request", app(t, "crash-after-request"), spawner.CategoryStartup, loaderproto.ExitedEarly, spawner.StepLoad, "killed from outside", "signal: killed"},
 		{
-			"crashes", with(app(t, "http"), func(a *spawner.App) { a.StartCommand = []string{"/bin/sh", "-c", "ulimit -c 0; kill -SEGV $$"} }),
-			spawner.CategoryStartup, loaderproto.ExitedEarly, spawner.StepServe, "crashed", "signal: segmentation fault",
+			"crashes", with(app(t, "http"), func(a *spawner.App) {
+				a.StartCommand = []string{"/bin/sh", "-c", "ulimit -c 0; kill -SEGV $$"}
+			}),
+			spawner.CategoryStartup, loaderproto.ExitedEarly, spawner.StepServe,
+			"crashed", "signal: segmentation fault",
 		},
 		{"closes its stdout", with(app(t, "close", printed), impatient), spawner.CategoryStartup, loaderproto.ExitedEarly, spawner.StepServe, "closed its stdout", ""},
 		{"says nothing", with(app(t, "silent", printed), impatient), spawner.CategoryTimeout, loaderproto.TimedOut, spawner.StepServe, "neither served on port", ""},
@@ -73,11 +76,20 @@ func TestFailures(t *testing.T) {
 			"does not read the request", with(app(t, "deaf"), func(a *spawner.App) {
 				a.StartTimeout = short
 				long := strings.Repeat("x", 60<<10)
-				a.GroupName, a.Ruby, a.NodeJS, a.Python, a.Environment, a.StartupFile = long, long, long, long, long, long
-				a.BaseURI = "/" + long
+				a.GroupName, a.Ruby, a.NodeJS, a.Python = long, long, long, long
+				a.Environment, a.StartupFile, a.BaseURI = long, long, "/"+long
 
 				a.Env = map[string]string{"PASSENGER_TESTAPP": "deaf"}
-				for _, name := range []string{"RAILS_ENV", "RACK_ENV", "WSGI_ENV", "NODE_ENV", "PASSENGER_APP_ENV", "RAILS_RELATIVE_URL_ROOT", "RACK_BASE_URI", "PASSENGER_BASE_URI"} {
+				for _, name := range []string{
+					"RAILS_ENV",
+					"RACK_ENV",
+					"WSGI_ENV",
+					"NODE_ENV",
+					"PASSENGER_APP_ENV",
+					"RAILS_RELATIVE_URL_ROOT",
+					"RACK_BASE_URI",
+					"PASSENGER_BASE_URI",
+				} {
 					a.Env[name] = ""
 				}
 			}),
@@ -112,7 +124,8 @@ func TestFailures(t *testing.T) {
 			requireFailedStep(t, e.Journey, test.step)
 			if test.app.Env["PASSENGER_TESTAPP_PRINT"] != "" {
 				require.Contains(t, e.Output, "what it printed")
-				require.Len(t, f.log.lines("what it printed", `"stream"="stderr"`, `"app"="app"`, `"pid"=`), 1, f.log.String())
+				printed := f.log.lines("what it printed", `"stream"="stderr"`, `"app"="app"`, `"pid"=`)
+				require.Len(t, printed, 1, f.log.String())
 			}
 
 			require.Len(t, f.log.lines(e.ID, e.Category.String()), 1, f.log.String())
@@ -323,8 +336,11 @@ func TestVirtualEnvironmentsThatCannotBeUsed(t *testing.T) {
 
 	root := t.TempDir()
 	require.NoError(t, os.MkdirAll(filepath.Join(root, "venv", "bin"), 0o700))
-	require.NoError(t, os.WriteFile(filepath.Join(root, "passenger_wsgi.py"), []byte("raise Exception('another Python')"), 0o600))
-	e := newFixture(t).fail(t, spawner.App{Root: root, Python: interpreters.Find(t, "python", "/usr/bin/python3", "python3")})
+	startup := filepath.Join(root, "passenger_wsgi.py")
+	require.NoError(t, os.WriteFile(startup, []byte("raise Exception('another Python')"), 0o600))
+
+	python := interpreters.Find(t, "python", "/usr/bin/python3", "python3")
+	e := newFixture(t).fail(t, spawner.App{Root: root, Python: python})
 	require.NotContains(t, e.Summary, "virtual environment")
 	e = newFixture(t).fail(t, spawner.App{Root: root})
 	require.NotContains(t, e.Summary, "virtual environment")

@@ -313,7 +313,8 @@ func TestConfirm(t *testing.T) {
 	} {
 		t.Run(test.path+test.timeout.String(), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				f := spawnertest.New(spawnertest.Script{HandlerFor: func(*spawnertest.Process) http.Handler { return handler }})
+				handlerFor := func(*spawnertest.Process) http.Handler { return handler }
+				f := spawnertest.New(spawnertest.Script{HandlerFor: handlerFor})
 				a := spawner.App{Root: "/app", HealthPath: test.path, HealthTimeout: test.timeout}
 				s, err := f.NewSpawner(a)
 				require.NoError(t, err)

@@ -86,7 +86,8 @@ func TestStandardInputOfApplicationsIsEmpty(t *testing.T) {
 
 			// What says that the process is to end is read nevertheless.
 			p.Stop(t.Context())
-			require.Contains(t, []string{"exit status 0", ""}, strings.ReplaceAll(p.ExitStatus(), "signal: terminated", ""))
+			status := strings.ReplaceAll(p.ExitStatus(), "signal: terminated", "")
+			require.Contains(t, []string{"exit status 0", ""}, status)
 		})
 	}
 }

@@ -378,7 +378,9 @@ func TestApplicationsRunWithTheVersionOfTheirFile(t *testing.T) {
 	require.NoError(t, os.Remove(filepath.Join(bin, "node")))
 	require.NoError(t, os.Symlink(node, filepath.Join(bin, "node")))
 
-	const code = `require("http").createServer((q, s) => s.end(process.argv0 + " " + process.env.PATH)).listen(process.env.PORT)`
+	const code = `require("http")
+	.createServer((q, s) => s.end(process.argv0 + " " + process.env.PATH))
+	.listen(process.env.PORT)`
 	a := versionedApp(t, home, "node", map[string]string{".nvmrc": "v20.9", ".ruby-version": "3.2.2"})
 	a.StartTimeout = patience
 	require.NoError(t, os.WriteFile(filepath.Join(a.Root, "app.js"), []byte(code), 0o600))

@@ -161,7 +161,9 @@ func TestFilesThatCannotBeUnderstoodAreNamed(t *testing.T) {
 // A site of files needs no application server, and npm start would be a server for its author.
 func TestSitesOfFilesAreNamed(t *testing.T) {
 	config := &spawner.Config{Users: spawner.SameUser}
-	root := makeDirectory(t, map[string]string{"package.json": `{"devDependencies": {"vite": "6"}, "scripts": {"dev": "vite"}}`})
+	root := makeDirectory(t, map[string]string{
+		"package.json": `{"devDependencies": {"vite": "6"}, "scripts": {"dev": "vite"}}`,
+	})
 	e, ok := errors.AsType[*spawner.SpawnError](spawner.Check(config, spawner.App{Root: root}))
 	require.True(t, ok)
 	require.Contains(t, e.Advice, "Vite makes a site of files")

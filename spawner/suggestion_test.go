@@ -23,7 +23,14 @@ func TestDirectoryWithoutStartupFileSuggestsWhatToDo(t *testing.T) {
 		"Go":      {[]string{"go.mod"}, "--start-command"},
 		"files":   {[]string{"index.html", "css/shop.css"}, "http.server --bind 127.0.0.1 $PORT"},
 		"directories": {
-			[]string{"package.json", "README", "api/config.ru", "site/public/index.php", "docs/index.php", "$(id)/config.ru"},
+			[]string{
+				"package.json",
+				"README",
+				"api/config.ru",
+				"site/public/index.php",
+				"docs/index.php",
+				"$(id)/config.ru",
+			},
 			"applications in api (Ruby, Rack), site (PHP): name such a directory",
 		},
 		"no package":   {[]string{"manage.py", "$(id)/wsgi.py"}, ""},

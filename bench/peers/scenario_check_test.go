@@ -24,7 +24,8 @@ func TestCallsOfARequest(t *testing.T) {
 
 func TestOnlyCallsThatDoNotWaitDecide(t *testing.T) {
 	b := &bench{settings: settings{connections: []int{16}}}
-	rows := b.callRows("node", map[string]float64{"sendto": 2, "futex": 1}, map[string]float64{"sendto": 2.2, "futex": 9})
+	before, now := map[string]float64{"sendto": 2, "futex": 1}, map[string]float64{"sendto": 2.2, "futex": 9}
+	rows := b.callRows("node", before, now)
 	require.Equal(t, []checkRow{
 		{App: "node", Connections: 16, What: "futex", Before: 1, Now: 9, Ratio: 9},
 		{App: "node", Connections: 16, What: "sendto", Before: 2, Now: 2.2, Ratio: 1.1},

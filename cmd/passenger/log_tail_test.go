@@ -141,7 +141,8 @@ func TestFollowsRotation(t *testing.T) {
 func TestLogsThatCannotBeShown(t *testing.T) {
 	dir := t.TempDir()
 	require.ErrorContains(t, (&logTail{path: dir}).run(t.Context()), "is no regular file")
-	require.ErrorContains(t, (&logTail{path: dir + "/none"}).run(t.Context()), "does not exist: it was removed or moved away, and 'passenger reopen-logs' makes another one")
+	require.ErrorContains(t, (&logTail{path: dir + "/none"}).run(t.Context()),
+		"does not exist: it was removed or moved away, and 'passenger reopen-logs' makes another one")
 }
 
 func TestWhichApplicationIsMeant(t *testing.T) {

@@ -122,8 +122,8 @@ func TestReport(t *testing.T) {
 		{context.DeadlineExceeded, "passenger: context deadline exceeded\n", 1},
 		{
 			&os.PathError{Op: "open", Path: "x", Err: syscall.EMFILE},
-			"passenger: open x: too many open files\npassenger: the limit on open files is too low: raise it (ulimit -n, " +
-				"or LimitNOFILE= of a service)\n", 1,
+			"passenger: open x: too many open files\n" +
+				"passenger: the limit on open files is too low: raise it (ulimit -n, or LimitNOFILE= of a service)\n", 1,
 		},
 	} {
 		var b strings.Builder

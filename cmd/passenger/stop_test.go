@@ -51,6 +51,7 @@ func TestStopWaitsForAServerThatCannotBeAsked(t *testing.T) {
 		_, server := find(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		require.ErrorContains(t, stop(ctx, &cfg, server), "interrupted while the server with PID "+strconv.Itoa(os.Getpid()))
+		err := stop(ctx, &cfg, server)
+		require.ErrorContains(t, err, "interrupted while the server with PID "+strconv.Itoa(os.Getpid()))
 	})
 }

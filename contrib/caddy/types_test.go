@@ -20,7 +20,8 @@ func TestApplicationsOfPHPAndASGI(t *testing.T) {
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
 		require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
 	}
-	write("php/index.php", `<?php echo $_SERVER["REQUEST_URI"], " ", ini_get("memory_limit"), " ", ini_get("precision");`)
+	write("php/index.php",
+		`<?php echo $_SERVER["REQUEST_URI"], " ", ini_get("memory_limit"), " ", ini_get("precision");`)
 	write("asgi/main.py", `
 import sys
 async def app(scope, receive, send):

@@ -94,7 +94,8 @@ sub load_app {
 sub start_listening {
     my $dir = $option{socket_dir};
     if (!defined $dir) {
-        $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => SOMAXCONN) or die "cannot listen on 127.0.0.1: $@\n";
+        $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => SOMAXCONN)
+            or die "cannot listen on 127.0.0.1: $@\n";
         $listener->blocking(0);
         return 'tcp://127.0.0.1:' . $listener->sockport;
     }
@@ -332,7 +333,8 @@ sub start {
     my @headers = @$headers;
     my $head = "HTTP/1.1 $status \r\n";
     while (my ($name, $value) = splice @headers, 0, 2) {
-        die "the response header '$name' is malformed\n" if $name !~ /\A[!#\$%&'*+\-.^_`|~0-9A-Za-z]+\z/ || $value =~ /[\x00-\x08\x0a-\x1f\x7f]/;
+        die "the response header '$name' is malformed\n"
+            if $name !~ /\A[!#\$%&'*+\-.^_`|~0-9A-Za-z]+\z/ || $value =~ /[\x00-\x08\x0a-\x1f\x7f]/;
         die "the application must leave $name to the server\n" if $name =~ /\A(?:Connection|Transfer-Encoding)\z/i;
         if (lc $name eq 'content-length') { $length = $value; next }
         $head .= "$name: $value\r\n";
@@ -392,7 +394,8 @@ sub fail {
     PSGILoader::warning("the application failed: $why");
     return if $self->{started};
     delete $self->{pending};
-    eval { $self->send_whole([500, ['Content-Type' => 'text/plain'], ["The application failed. Its log says why.\n"]]) };
+    my $body = "The application failed. Its log says why.\n";
+    eval { $self->send_whole([500, ['Content-Type' => 'text/plain'], [$body]]) };
     return;
 }
 

@@ -41,7 +41,8 @@ func TestParseApps(t *testing.T) {
 <info version="3"><supergroups>
 <supergroup><name>zoö</name><group default="true"><name>zoö</name><app_root>/srv/zoö</app_root>
 <processes><process><pid>12</pid></process><process><pid>13</pid></process></processes></group></supergroup>
-<supergroup><name>a</name><group default="true"><name>a</name><app_root>/srv/a</app_root><processes/></group></supergroup>
+<supergroup><name>a</name><group default="true"><name>a</name><app_root>/srv/a</app_root>
+<processes/></group></supergroup>
 </supergroups></info>`))
 	require.NoError(t, err)
 	require.Equal(t, []App{{Name: "a", Root: "/srv/a"}, {Name: "zoö", Root: "/srv/zoö", PIDs: []int{12, 13}}}, apps)

@@ -31,11 +31,15 @@ func busyProcess(sessions, long int) passenger.ProcessSnapshot {
 // shop and blog are two applications, of which one is in trouble.
 func shopAndBlog(live bool) *Overview {
 	shop := passenger.GroupSnapshot{
-		Name:           "/srv/shop (production)",
-		Generation:     7,
-		QueueLength:    3,
-		Spawning:       1,
-		Processes:      []passenger.ProcessSnapshot{busyProcess(2, 2), busyProcess(0, 0), {State: passenger.ProcessDetached}},
+		Name:        "/srv/shop (production)",
+		Generation:  7,
+		QueueLength: 3,
+		Spawning:    1,
+		Processes: []passenger.ProcessSnapshot{
+			busyProcess(2, 2),
+			busyProcess(0, 0),
+			{State: passenger.ProcessDetached},
+		},
 		LastSpawnError: &passenger.SpawnFailure{At: lookedAt.Add(-3 * time.Minute), Summary: "no\x1b[31m database"},
 	}
 	pool := &passenger.Snapshot{
@@ -135,7 +139,10 @@ func TestFiguresAreShort(t *testing.T) {
 	require.Equal(t, []string{"0", "0.1", "99.9", "100", "12k"},
 		[]string{rateText(0), rateText(.1), rateText(99.9), rateText(100), rateText(12345)})
 	require.Equal(t, []string{"-", "0.2ms", "10ms", "1.0s", "120s"}, []string{
-		latencyText(0), latencyText(200 * time.Microsecond), latencyText(10 * time.Millisecond), latencyText(time.Second),
+		latencyText(0),
+		latencyText(200 * time.Microsecond),
+		latencyText(10 * time.Millisecond),
+		latencyText(time.Second),
 		latencyText(2 * time.Minute),
 	})
 	require.Equal(t, []string{"-", "1M", "999M", "1.0G", "20G"},

@@ -164,7 +164,9 @@ func TestAppRootOfDocumentRoot(t *testing.T) {
 	c, err := newAppConfig(flyingConfig(), optionsFrom("document_root", "/srv/shop/public/"))
 	require.NoError(t, err)
 	require.Equal(t, "/srv/shop", c.Dir)
-	require.Equal(t, "/other", parse(t, flyingConfig(), "document_root", "/srv/shop/public", "app_root", "/other").Options.App.Root)
+
+	parsed := parse(t, flyingConfig(), "document_root", "/srv/shop/public", "app_root", "/other")
+	require.Equal(t, "/other", parsed.Options.App.Root)
 }
 
 func TestMaxInstancesPerApp(t *testing.T) {
@@ -246,16 +248,23 @@ func TestOptionsByHTTP(t *testing.T) {
 		failure string
 	}{
 		{
-			name: "those that are listed", header: append(right, "X-Passenger-Options", "App-Root, app-env,,App-Type", "x-passenger-app-root", "/a", "X-Passenger-App-Env", "test"),
+			name: "those that are listed",
+			header: append(right, "X-Passenger-Options", "App-Root, app-env,,App-Type",
+				"x-passenger-app-root", "/a", "X-Passenger-App-Env", "test"),
 			want: optionsFrom("app_env", "test", "app_root", "/a"),
 		},
 		{
-			name: "those that are not listed are the client's", header: append(right, "X-Passenger-Options", "App-Root", "X-Passenger-App-Root", "/a", "X-Passenger-User", "root", "X-Passenger-App-Start-Command", "evil"),
+			name: "those that are not listed are the client's",
+			header: append(right, "X-Passenger-Options", "App-Root", "X-Passenger-App-Root", "/a",
+				"X-Passenger-User", "root", "X-Passenger-App-Start-Command", "evil"),
 			want: optionsFrom("app_root", "/a"),
 		},
 		{
-			name: "a user who has been authenticated", header: append(right, "X-Passenger-Options", "App-Root, Remote-User", "X-Passenger-App-Root", "/a", "X-Passenger-Remote-User", "alice"),
-			want: optionsFrom("app_root", "/a"), user: "alice",
+			name: "a user who has been authenticated",
+			header: append(right, "X-Passenger-Options", "App-Root, Remote-User",
+				"X-Passenger-App-Root", "/a", "X-Passenger-Remote-User", "alice"),
+			want: optionsFrom("app_root", "/a"),
+			user: "alice",
 		},
 		{name: "no password", header: []string{"X-Passenger-Options", "App-Root", "X-Passenger-App-Root", "/a"}, failure: "password"},
 		{name: "a wrong password", header: []string{"X-Passenger-Password", testPassword + "x", "X-Passenger-Options", "App-Root"}, failure: "password"},
@@ -274,7 +283,8 @@ func TestOptionsByHTTP(t *testing.T) {
 			r := httptest.NewRequest(http.MethodGet, "/", nil)
 			r.Header = headers(append(slices.Clone(test.header), "X-Other", "1", "Passenger-Option", "2")...)
 			got, err := takeAppRequest(r, &password)
-			require.Equal(t, headers("X-Other", "1", "Passenger-Option", "2"), r.Header, "what is not for applications goes in any case")
+			require.Equal(t, headers("X-Other", "1", "Passenger-Option", "2"), r.Header,
+				"what is not for applications goes in any case")
 			if test.failure != "" {
 				require.ErrorContains(t, err, test.failure)
 				require.NotContains(t, err.Error(), testPassword)
@@ -291,7 +301,12 @@ func TestOptionsByHTTP(t *testing.T) {
 func TestKeys(t *testing.T) {
 	seen := map[string]bool{}
 	for _, options := range [][]appOption{
-		nil, optionsFrom("a", "b"), optionsFrom("ab", "c"), optionsFrom("a", "bc"), optionsFrom("a", "b", "c", "d"), optionsFrom("a", "b c d"),
+		nil,
+		optionsFrom("a", "b"),
+		optionsFrom("ab", "c"),
+		optionsFrom("a", "bc"),
+		optionsFrom("a", "b", "c", "d"),
+		optionsFrom("a", "b c d"),
 	} {
 		key := (&appRequest{options: options}).key()
 		require.False(t, seen[key], "%q", key)
@@ -327,7 +342,8 @@ func FuzzOptionsByHTTP(f *testing.F) {
 	f.Fuzz(func(t *testing.T, list, root, user, given string) {
 		password := newSecret(testPassword)
 		r := httptest.NewRequest(http.MethodGet, "/", nil)
-		r.Header = headers(listHeader, list, "X-Passenger-App-Root", root, "X-Passenger-User", user, passwordHeader, given)
+		r.Header = headers(listHeader, list, passwordHeader, given,
+			"X-Passenger-App-Root", root, "X-Passenger-User", user)
 		a, err := takeAppRequest(r, &password)
 		require.Empty(t, r.Header)
 		if err != nil {

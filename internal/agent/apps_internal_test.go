@@ -132,7 +132,8 @@ func TestAppsHaveThePathsOfTheirFrameworksWebSockets(t *testing.T) {
 		s.factory.Change(func(script *spawnertest.Script) { script.Concurrency = 1 })
 		ask := func(ctx context.Context, path string, options ...string) {
 			r := httptest.NewRequestWithContext(ctx, http.MethodGet, path, nil)
-			r.Header = headers(append([]string{passwordHeader, testPassword, "X-Passenger-App-Root", dir}, options...)...)
+			fields := append([]string{passwordHeader, testPassword, "X-Passenger-App-Root", dir}, options...)
+			r.Header = headers(fields...)
 			s.ServeHTTP(httptest.NewRecorder(), r)
 		}
 

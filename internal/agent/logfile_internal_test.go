@@ -103,5 +103,6 @@ func TestLogFileWithoutAReaderSaysSo(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")
 	require.NoError(t, unix.Mkfifo(path, 0o600))
 	_, err := OpenLogFile(path)
-	require.ErrorContains(t, err, "cannot open the log file: "+path+" is a named pipe or a socket that no program reads")
+	require.ErrorContains(t, err,
+		"cannot open the log file: "+path+" is a named pipe or a socket that no program reads")
 }

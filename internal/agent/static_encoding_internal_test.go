@@ -18,8 +18,8 @@ func (d *lookedDir) has(name string) bool {
 
 func (*lookedDir) open(string) (*openedFile, error) { panic("nothing is there") }
 
-// A look at what stands beside a file takes as long as the file itself, so that there is none for a client that takes no
-// coding.
+// A look at what stands beside a file takes as long as the file itself, so that there is none for a client that takes
+// no coding.
 func TestFilesBesideAFileAreLookedForIfTheClientTakesACoding(t *testing.T) {
 	for accepted, want := range map[string]struct {
 		looks  []string

@@ -126,7 +126,8 @@ func TestSilentConnectionsOfAClientGiveWayToNewOnes(t *testing.T) {
 func TestConnectionsThatAProxyNamesCountForTheirClients(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
-	limiter := connlimit.New(connlimit.Limits{Total: 100, PerClient: 2}, funcr.New(func(string, string) {}, funcr.Options{}))
+	quiet := funcr.New(func(string, string) {}, funcr.Options{})
+	limiter := connlimit.New(connlimit.Limits{Total: 100, PerClient: 2}, quiet)
 	counted := limiter.Listener(l)
 	t.Cleanup(func() { require.NoError(t, l.Close()) })
 

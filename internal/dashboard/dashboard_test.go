@@ -30,9 +30,10 @@ func TestEachResponseForbidsWhatIsNotThePages(t *testing.T) {
 
 	require.Greater(t, len(responses), 15)
 
+	const policy = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; " +
+		"base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 	for at, w := range responses {
-		require.Equal(t, "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "+
-			"base-uri 'none'; form-action 'self'; frame-ancestors 'none'", w.Header().Get("Content-Security-Policy"), at)
+		require.Equal(t, policy, w.Header().Get("Content-Security-Policy"), at)
 		require.Equal(t, "nosniff", w.Header().Get("X-Content-Type-Options"), at)
 		require.Equal(t, "no-referrer", w.Header().Get("Referrer-Policy"), at)
 		require.Equal(t, "no-store", w.Header().Get("Cache-Control"), at)
@@ -52,6 +53,8 @@ func TestFilesOfThePageNeedNoOthers(t *testing.T) {
 	files, err := assets.ReadDir("assets")
 	require.NoError(t, err)
 
+	link := regexp.MustCompile(`(?:href|src)="(/[^"?]*)[^"]*"`)
+
 	size := 0
 	for _, f := range files {
 		body, err := assets.ReadFile("assets/" + f.Name())
@@ -62,7 +65,7 @@ func TestFilesOfThePageNeedNoOthers(t *testing.T) {
 		require.Empty(t, found, f.Name())
 
 		if f.Name() == pageFile {
-			for _, of := range regexp.MustCompile(`(?:href|src)="(/[^"?]*)[^"]*"`).FindAllStringSubmatch(string(body), -1) {
+			for _, of := range link.FindAllStringSubmatch(string(body), -1) {
 				require.Contains(t, h.routes, of[1])
 			}
 
@@ -103,7 +106,9 @@ func TestOrders(t *testing.T) {
 	require.Equal(t, http.StatusNotFound, w.Code)
 	require.Equal(t, "there is no such application\n", w.Body.String())
 	require.Equal(t, http.StatusBadRequest, post(h, Path+"/detach", `{"pid":`).Code)
-	require.Equal(t, http.StatusBadRequest, post(h, Path+"/restart", `{"name":"`+strings.Repeat("x", maxOrder)+`"}`).Code)
+
+	tooLong := `{"name":"` + strings.Repeat("x", maxOrder) + `"}`
+	require.Equal(t, http.StatusBadRequest, post(h, Path+"/restart", tooLong).Code)
 	require.Equal(t, http.StatusBadRequest, post(h, Path+"/restart", `{}`).Code)
 
 	source.err = errors.New("the server is gone")

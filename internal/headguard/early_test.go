@@ -17,7 +17,9 @@ import (
 )
 
 // pipedSite serves one connection, in a bubble.
-func pipedSite(t *testing.T, guard *headguard.Guard, handler http.HandlerFunc) (client net.Conn, responses *bufio.Reader) {
+func pipedSite(
+	t *testing.T, guard *headguard.Guard, handler http.HandlerFunc,
+) (client net.Conn, responses *bufio.Reader) {
 	t.Helper()
 
 	l := pipenet.NewListener(&net.TCPAddr{})

@@ -1,7 +1,7 @@
 package headguard
 
 import (
-	"bytes"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -71,7 +71,7 @@ func TestCreditOfFrames(t *testing.T) {
 
 // A frame may come in any pieces.
 func TestFramesInPieces(t *testing.T) {
-	raw := bytes.Join([][]byte{testFrame(dataFrame, 0, 300), testFrame(pingFrame, 0, 8), testFrame(headersFrame, 4, 1)}, nil)
+	raw := slices.Concat(testFrame(dataFrame, 0, 300), testFrame(pingFrame, 0, 8), testFrame(headersFrame, 4, 1))
 	for size := 1; size <= len(raw); size++ {
 		f := newFrames(new(atomic.Int64))
 		f.credit = 1

@@ -78,7 +78,8 @@ func TestFramesThatBringNoRequestFurtherEndTheConnection(t *testing.T) {
 			}
 
 			require.NotErrorIs(t, err, os.ErrDeadlineExceeded)
-			require.Equal(t, c.LocalAddr().String()+": a client sends frames of HTTP/2 that bring no request further", <-told)
+			require.Equal(t,
+				c.LocalAddr().String()+": a client sends frames of HTTP/2 that bring no request further", <-told)
 			require.Empty(t, told, "it is logged once")
 		})
 	}

@@ -97,7 +97,8 @@ func serve(t *testing.T, network string, secure bool, change func(*headguard.Gua
 		keys := httptest.NewUnstartedServer(nil)
 		keys.StartTLS()
 		config = &tls.Config{Certificates: keys.TLS.Certificates, MinVersion: tls.VersionTLS12}
-		s.tls = keys.Client().Transport.(*http.Transport).TLSClientConfig.Clone() //nolint:forcetypeassert,errcheck // it is
+		transport := keys.Client().Transport.(*http.Transport) //nolint:forcetypeassert,errcheck // it is
+		s.tls = transport.TLSClientConfig.Clone()
 		s.tls.ServerName = "example.com"
 		keys.Close()
 	}

@@ -110,7 +110,9 @@ func TestResponseThatNoClientTakesIsDropped(t *testing.T) {
 
 	for name, secure := range map[string]bool{"TCP": false, "TLS": true} {
 		t.Run(name, func(t *testing.T) {
-			s := serveStalled(t, secure, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, body) })
+			s := serveStalled(t, secure, func(w http.ResponseWriter, _ *http.Request) {
+				_, _ = io.WriteString(w, body)
+			})
 
 			c := s.ask(good)
 			s.allStates()

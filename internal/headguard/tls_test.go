@@ -79,8 +79,9 @@ func TestHTTP2(t *testing.T) {
 
 		end, err := framer.ReadFrame()
 		require.NoError(t, err)
-		require.Equal(t, h2.ErrCodeProtocol, end.(*h2.GoAwayFrame).ErrCode)       //nolint:forcetypeassert,errcheck // or it panics
-		require.Contains(t, string(end.(*h2.GoAwayFrame).DebugData()), "preface") //nolint:forcetypeassert,errcheck // it is one
+		goAway := end.(*h2.GoAwayFrame) //nolint:forcetypeassert,errcheck // or it panics
+		require.Equal(t, h2.ErrCodeProtocol, goAway.ErrCode)
+		require.Contains(t, string(goAway.DebugData()), "preface")
 
 		_, err = framer.ReadFrame()
 		require.ErrorIs(t, err, io.EOF)

@@ -104,7 +104,9 @@ func TestStoreReadsNothingElse(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(s.dir, broken+".json"), []byte("{"), 0o600))
 	require.NoError(t, os.WriteFile(filepath.Join(s.dir, "notes.txt"), nil, 0o600))
 
-	for _, id := range []string{link, fifo, "20260102-030405-dddddddd", "", "..", "../secret", "notes.txt", link + ".json"} {
+	for _, id := range []string{
+		link, fifo, "20260102-030405-dddddddd", "", "..", "../secret", "notes.txt", link + ".json",
+	} {
 		_, err := s.Read(id)
 		require.Error(t, err, id)
 	}

@@ -115,9 +115,8 @@ func TestFlagsAndDocumentsShowTheSame(t *testing.T) {
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 	o.AddFlag(flags, options.Start)
 	require.Equal(t, "the maximum `number` of things; 0 means no limit (default 6)", flags.Lookup("max-things").Usage)
-	require.Equal(t, "| `max_things`, `things` | `-t`, `--max-things` | `6` | the maximum number of things; 0 means no "+
-		"limit. "+
-		"See [things](things.md). |\n", o.Row(options.Start))
+	require.Equal(t, "| `max_things`, `things` | `-t`, `--max-things` | `6` | "+
+		"the maximum number of things; 0 means no limit. See [things](things.md). |\n", o.Row(options.Start))
 	require.Equal(t, "| `max_things`, `things` | `6` | the maximum number of things; 0 means no limit |\n",
 		o.Row(options.Request))
 	require.Equal(t, "See things.", options.Plain(o.Detail))

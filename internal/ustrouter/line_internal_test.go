@@ -68,11 +68,12 @@ func lineOf(t testing.TB, transaction Transaction) []byte {
 
 func TestRoundTrip(t *testing.T) {
 	line := lineOf(t, full())
-	require.JSONEq(t, `{"kind":"request","time":"2026-01-02T03:04:05.000006789Z","totalNs":40000000,"app":"shop","root":"/srv/shop",`+
-		`"pid":7,"gupid":"g-1","id":"abc","error":"no","category":"time-out",`+
+	require.JSONEq(t, `{"kind":"request","time":"2026-01-02T03:04:05.000006789Z","totalNs":40000000,`+
+		`"app":"shop","root":"/srv/shop","pid":7,"gupid":"g-1","id":"abc","error":"no","category":"time-out",`+
 		`"traceparent":"`+sampledParent+
 		`","parentSpan":"00f067aa0ba902b7","link":"`+otherParent+
-		`","client":"192.0.2.1","userAgent":"curl/8","scheme":"https","method":"GET","host":"shop.example:8080","path":"/a","query":"b=c","protocol":"HTTP/1.1",`+
+		`","client":"192.0.2.1","userAgent":"curl/8","scheme":"https","method":"GET","host":"shop.example:8080",`+
+		`"path":"/a","query":"b=c","protocol":"HTTP/1.1",`+
 		`"status":502,"requestBytes":1,"responseBytes":2,"cached":true,"queuedNs":10000000,"checkoutNs":11000000,`+
 		`"firstByteNs":30000000,"generation":3,"processed":4,"exited":true,"blocking":true,"dropped":5}`, string(line))
 	got, err := decode(line)

@@ -71,7 +71,8 @@ func TestTheTraceOfAClientThatIsNotTrustedIsLinked(t *testing.T) {
 		otherParent:                   otherParent,
 		"7f" + otherParent[2:] + "-x": "7f" + otherParent[2:],
 	} {
-		e := &passenger.RequestEvent{Header: textproto.MIMEHeader{traceparentHeader: {client}, tracestateHeader: {"a=b"}}}
+		header := textproto.MIMEHeader{traceparentHeader: {client}, tracestateHeader: {"a=b"}}
+		e := &passenger.RequestEvent{Header: header}
 		p := placeOf(o.RequestBegan(t.Context(), e))
 		require.Empty(t, p.parent)
 		require.Equal(t, link, p.link)

@@ -62,7 +62,8 @@ func number(t *testing.T, s string) int {
 
 func requireGone(t *testing.T, pid int) {
 	t.Helper()
-	require.Eventually(t, func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }, patience, 5*time.Millisecond)
+	gone := func() bool { return errors.Is(syscall.Kill(pid, 0), syscall.ESRCH) }
+	require.Eventually(t, gone, patience, 5*time.Millisecond)
 }
 
 // await returns what is sent on a channel.
@@ -168,9 +169,10 @@ func TestStartWithoutTheProgram(t *testing.T) {
 func TestStartIsGivenUp(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	dir := t.TempDir()
+	mute := agentOf(part{Dir: dir, Name: "core", Mute: true})
 	started := make(chan error, 1)
 	go func() {
-		_, err := watchdog.Start(ctx, watchdog.Config{Agents: []watchdog.Agent{agentOf(part{Dir: dir, Name: "core", Mute: true})}})
+		_, err := watchdog.Start(ctx, watchdog.Config{Agents: []watchdog.Agent{mute}})
 		started <- err
 	}()
 	_ = content(t, dir, "core.starts")
@@ -311,17 +313,17 @@ func TestReplace(t *testing.T) {
 	old := w.PID("core")
 	ask(t, l.Addr().String(), "old", old)
 
-	require.ErrorContains(t, w.Replace(t.Context(), "core", watchdog.Replacement{Config: part{Dir: dir, Name: "core", Fail: "no good"}, Files: files}), "no good")
+	failing := watchdog.Replacement{Config: part{Dir: dir, Name: "core", Fail: "no good"}, Files: files}
+	require.ErrorContains(t, w.Replace(t.Context(), "core", failing), "no good")
 	require.Equal(t, old, w.PID("core"))
 	ask(t, l.Addr().String(), "old", old)
-	failed, told := errors.AsType[*watchdog.FailedError](w.Replace(t.Context(), "core", watchdog.Replacement{
-		Config: part{Dir: dir, Name: "core", Fail: "no good"}, Files: files,
-	}))
+	failed, told := errors.AsType[*watchdog.FailedError](w.Replace(t.Context(), "core", failing))
 	require.True(t, told)
 	require.JSONEq(t, `["why"]`, string(failed.Details))
 	require.Error(t, w.Replace(t.Context(), "another", watchdog.Replacement{Config: nil, Files: nil}))
 
-	require.NoError(t, w.Replace(t.Context(), "core", watchdog.Replacement{Config: part{Dir: dir, Name: "core", Secret: "new"}, Files: files}))
+	good := watchdog.Replacement{Config: part{Dir: dir, Name: "core", Secret: "new"}, Files: files}
+	require.NoError(t, w.Replace(t.Context(), "core", good))
 	ask(t, l.Addr().String(), "new", w.PID("core"))
 	requireGone(t, old)
 
@@ -329,17 +331,17 @@ func TestReplace(t *testing.T) {
 	require.NoError(t, syscall.Kill(w.PID("core"), syscall.SIGKILL))
 	ask(t, l.Addr().String(), "new", 0)
 	require.NoError(t, w.Shutdown(t.Context()))
-	require.ErrorIs(t, w.Replace(t.Context(), "core", watchdog.Replacement{Config: part{}, Files: nil}), watchdog.ErrStopping)
+	tooLate := watchdog.Replacement{Config: part{}, Files: nil}
+	require.ErrorIs(t, w.Replace(t.Context(), "core", tooLate), watchdog.ErrStopping)
 }
 
 // The end of the watchdog is also that of a successor that has not come to serve.
 func TestShutdownWhileReplacing(t *testing.T) {
 	dir := t.TempDir()
 	w := start(t, watchdog.Config{Agents: []watchdog.Agent{agentOf(part{Dir: dir, Name: "core"})}})
+	mute := watchdog.Replacement{Config: part{Dir: dir, Name: "next", Mute: true}, Files: nil}
 	replaced := make(chan error, 1)
-	go func() {
-		replaced <- w.Replace(context.Background(), "core", watchdog.Replacement{Config: part{Dir: dir, Name: "next", Mute: true}, Files: nil})
-	}()
+	go func() { replaced <- w.Replace(context.Background(), "core", mute) }()
 	_ = content(t, dir, "next.starts")
 	require.NoError(t, w.Shutdown(t.Context()))
 	require.ErrorIs(t, await(t, replaced), watchdog.ErrStopping)

@@ -32,8 +32,10 @@ handshake.begin((options) => {
   function ready(...sockets) {
     const level = api.advertisedConcurrencyLevel;
     startup.succeeded();
-    handshake.ready(sockets.map(({ name, address, protocol, concurrency }) =>
-      [name, address, protocol, level ?? concurrency].join(';')), [...clientAddress.offer(options), ...backtraces.offer(options)]);
+
+    const lines = sockets.map(({ name, address, protocol, concurrency }) =>
+      [name, address, protocol, level ?? concurrency].join(';'));
+    handshake.ready(lines, [...clientAddress.offer(options), ...backtraces.offer(options)]);
   }
 
   listener.install(api, (server, address) => {

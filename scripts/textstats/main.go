@@ -1,6 +1,7 @@
 // Command textstats counts what makes Go code easy or hard to read on the page: paragraphs,
-// comments inside functions, long functions, long lines; and words of comments and documents
-// for which there are plainer ones. CONTRIBUTING.md has the values that the project keeps.
+// comments inside functions, long functions, long lines, also of other sources and documents; and
+// words of comments and documents for which there are plainer ones. CONTRIBUTING.md has the values
+// that the project keeps.
 //
 // Usage: go run ./scripts/textstats [-list] [-tests] [DIRECTORY]
 package main
@@ -17,7 +18,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"unicode/utf8"
 )
 
 // Limits of what is listed, in lines and columns.
@@ -56,8 +56,8 @@ func main() {
 	total.print()
 }
 
-// skipped are directories whose files others have written, or that are only read by tests.
-var skipped = map[string]bool{"testdata": true, "node_modules": true}
+// skipped are directories whose files others have written, or a release has made.
+var skipped = map[string]bool{"node_modules": true, "dist": true}
 
 func walk(root string, tests, list bool, total *stats) error {
 	return filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
@@ -66,15 +66,24 @@ func walk(root string, tests, list bool, total *stats) error {
 			return err
 		case d.IsDir() && path != root && (strings.HasPrefix(d.Name(), ".") || skipped[d.Name()]):
 			return filepath.SkipDir
-		case !d.IsDir() && strings.HasSuffix(path, ".md") && !tests:
-			return total.addDocument(path, list)
-		case d.IsDir() || !strings.HasSuffix(path, ".go"):
-			return nil
-		case strings.HasSuffix(path, "_test.go") != tests:
+		case d.IsDir():
 			return nil
 		}
 
-		return total.addFile(path, list)
+		// What is only read by tests may be wrong on purpose, but not hard to read.
+		inTestdata := strings.Contains(filepath.ToSlash(path), "/testdata/")
+		switch ext := filepath.Ext(path); {
+		case (columnsCount[ext] || ext == "" && d.Type().IsRegular()) && !tests:
+			return total.addSource(path, list)
+		case inTestdata:
+			return nil
+		case ext == ".md" && !tests:
+			return total.addDocument(path, list)
+		case ext == ".go" && strings.HasSuffix(path, "_test.go") == tests:
+			return total.addFile(path, list)
+		}
+
+		return nil
 	})
 }
 
@@ -99,10 +108,7 @@ func (s *stats) addFile(path string, list bool) error {
 		}
 
 		if k.columns > maxColumns {
-			s.longestLines++
-			if list {
-				fmt.Printf("%s:%d: %d columns\n", path, i+1, k.columns)
-			}
+			s.addLongLine(path, i+1, list)
 		}
 	}
 
@@ -124,6 +130,7 @@ func (s *stats) addDocument(path string, list bool) error {
 	}
 
 	s.addWords(path, wordsOfMarkdown(string(src)), list)
+	s.addLongLines(path, longLinesOfMarkdown(string(src)), list)
 
 	return nil
 }
@@ -200,7 +207,7 @@ func classify(src []byte) []line {
 		trimmed := strings.TrimSpace(text)
 		k := line{blank: trimmed == "", comment: strings.HasPrefix(trimmed, "//")}
 		k.code = !k.blank && !k.comment
-		k.columns = utf8.RuneCountInString(strings.ReplaceAll(text, "\t", "    "))
+		k.columns = columns(text)
 		lines = append(lines, k)
 	}
 

@@ -127,6 +127,16 @@ var markdownCode = sync.OnceValue(func() *regexp.Regexp {
 
 // wordsOfMarkdown returns the words of the list in the prose of a document.
 func wordsOfMarkdown(src string) []place {
+	lines := withoutFences(src)
+	for i, l := range lines {
+		lines[i] = markdownCode().ReplaceAllString(l, "")
+	}
+
+	return wordsOf(strings.Join(lines, "\n"), 1)
+}
+
+// withoutFences returns the lines of a document, those of code between fences empty.
+func withoutFences(src string) []string {
 	lines := strings.Split(src, "\n")
 
 	fence := ""
@@ -141,10 +151,8 @@ func wordsOfMarkdown(src string) []place {
 			lines[i] = ""
 		case strings.HasPrefix(trimmed, "```"), strings.HasPrefix(trimmed, "~~~"):
 			fence, lines[i] = trimmed[:3], ""
-		default:
-			lines[i] = markdownCode().ReplaceAllString(l, "")
 		}
 	}
 
-	return wordsOf(strings.Join(lines, "\n"), 1)
+	return lines
 }

@@ -6,9 +6,12 @@ const svgTags = new Set(["svg", "path", "circle", "line", "rect", "g", "title", 
 
 // make returns an element with attributes and children, which may be texts.
 export function make(tag, attributes = {}, ...children) {
-	const e = svgTags.has(tag) ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
+	const e = svgTags.has(tag)
+		? document.createElementNS("http://www.w3.org/2000/svg", tag)
+		: document.createElement(tag);
 	for (const [name, value] of Object.entries(attributes)) e.setAttribute(name, value);
 	e.append(...children);
+
 	return e;
 }
 
@@ -38,6 +41,8 @@ export class Rows {
 			row.element.remove();
 			this.rows.delete(key);
 		}
+
+		// What is at its place stays there: moving it would cost it the focus.
 		let next = this.parent.firstElementChild;
 		items.forEach((item, i) => {
 			let row = this.rows.get(keys[i]);
@@ -46,6 +51,7 @@ export class Rows {
 				this.rows.set(keys[i], row);
 			}
 			this.update(row, item);
+
 			if (row.element === next) next = next.nextElementSibling;
 			else this.parent.insertBefore(row.element, next);
 		});
@@ -66,12 +72,15 @@ export function confirm(title, text, action) {
 	const dialog = byId("confirm");
 	const answer = () => settle(dialog.returnValue === "yes");
 	answer();
+
 	setText(byId("confirm-title"), title);
 	setText(byId("confirm-text"), text);
 	setText(byId("confirm-yes"), action);
+
 	dialog.returnValue = "no";
 	dialog.onclose = () => dialog.open || answer();
 	dialog.showModal();
+
 	return new Promise((resolve) => settle = resolve);
 }
 
@@ -83,6 +92,7 @@ export async function order(path, body) {
 			headers: { "Content-Type": "application/json" },
 			body: JSON.stringify(body),
 		});
+
 		return response.ok ? "" : (await response.text()).trim();
 	} catch {
 		return "the server cannot be reached";

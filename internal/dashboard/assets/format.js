@@ -1,14 +1,23 @@
 // Numbers for people.
 
 const whole = new Intl.NumberFormat("en");
-const clock = new Intl.DateTimeFormat("en", { hour: "2-digit", minute: "2-digit", second: "2-digit", hourCycle: "h23" });
+const clock = new Intl.DateTimeFormat("en", {
+	hour: "2-digit",
+	minute: "2-digit",
+	second: "2-digit",
+	hourCycle: "h23",
+});
 const day = new Intl.DateTimeFormat("en", { month: "short", day: "numeric" });
 
 export const count = (n) => whole.format(n);
 export const plural = (n, one, many = one + "s") => `${count(n)} ${n === 1 ? one : many}`;
 
 // short gives a number two or three digits.
-const short = (x) => (x >= 100 ? whole.format(Math.round(x)) : x >= 10 || x === 0 ? x.toFixed(x % 1 && x < 10 ? 1 : 0) : x.toFixed(x >= 1 ? 1 : 2));
+function short(x) {
+	if (x >= 100) return whole.format(Math.round(x));
+	if (x >= 10 || x === 0) return x.toFixed(0);
+	return x.toFixed(x >= 1 ? 1 : 2);
+}
 
 export const rate = (x) => `${short(x)}/s`;
 
@@ -23,6 +32,7 @@ export function seconds(x) {
 
 export function bytes(x) {
 	if (!x) return "–";
+
 	for (const unit of ["B", "KB", "MB", "GB"]) {
 		if (x < 1000 || unit === "GB") return `${x < 10 && unit !== "B" ? x.toFixed(1) : Math.round(x)} ${unit}`;
 		x /= 1024;
@@ -43,4 +53,6 @@ export function age(ms) {
 export const time = (ms) => clock.format(ms);
 
 // when is a time of the day, or a day.
-export const when = (ms, now) => (now - ms < 12 * 3600e3 ? clock.format(ms) : `${day.format(ms)}, ${clock.format(ms)}`);
+export function when(ms, now) {
+	return now - ms < 12 * 3600e3 ? clock.format(ms) : `${day.format(ms)}, ${clock.format(ms)}`;
+}

@@ -29,6 +29,7 @@ const hasTrouble = (a) => ["bad", "warn"].includes(stateOf(a).kind);
 // ringOf has the rates and percentiles of an application.
 function ringOf(name) {
 	if (!history.has(name)) history.set(name, { rate: [], p95: [], fresh: true });
+
 	return history.get(name);
 }
 
@@ -47,16 +48,20 @@ function merge(event, whole) {
 		newest = event.newest;
 		sortedAt = 0;
 	}
+
 	now = event.at;
 	pool = event;
 	for (const a of event.apps) apps.set(a.name, a);
+
 	for (const name of event.gone ?? []) {
 		apps.delete(name);
 		history.delete(name);
 	}
+
 	for (const point of event.points ?? []) {
 		if (point.at - newest < interval / 2) continue;
 		newest = point.at;
+
 		const of = new Map(point.of.map((p) => [p.name, p]));
 		for (const name of apps.keys()) {
 			const ring = ringOf(name), p = of.get(name);
@@ -75,8 +80,15 @@ const inSight = new IntersectionObserver((entries) => {
 	}
 }, { rootMargin: "200px" });
 
+const linkTo = (app) => make("a", { href: `/dashboard/app?name=${encodeURIComponent(app.name)}` }, app.name);
+
 function create(app) {
-	const cell = (column, ...children) => make("td", { role: "cell", class: column.key, "data-label": column.title }, ...children);
+	const cell = (column, ...children) => make("td", {
+		role: "cell",
+		class: column.key,
+		"data-label": column.title,
+	}, ...children);
+
 	const row = { name: app.name, visible: false };
 	for (const c of columns.slice(1)) row[c.key] = make("span", { class: "value" });
 	row.rateSpark = new Spark();
@@ -86,40 +98,51 @@ function create(app) {
 	row.mark = new StateMark(make("span", { class: "mark" }));
 	row.since = make("span", { class: "sub" });
 	row.busy = make("span", { class: "value" });
+
 	row.element = make("tr", { role: "row" },
-		make("th", { role: "rowheader", scope: "row", class: "name" }, make("a", { href: `/dashboard/app?name=${encodeURIComponent(app.name)}` }, app.name), row.root),
+		make("th", { role: "rowheader", scope: "row", class: "name" }, linkTo(app), row.root),
 		cell(columns[1], row.map.element, row.busy),
 		cell(columns[2], row.rateSpark.element, row.rate),
 		cell(columns[3], row.p95Spark.element, row.p95),
-		cell(columns[4], row.queue), cell(columns[5], row.memory), cell(columns[6], row.restarts),
+		cell(columns[4], row.queue),
+		cell(columns[5], row.memory),
+		cell(columns[6], row.restarts),
 		cell(columns[7], row.mark.element, row.since));
 	row.element.row = row;
 	inSight.observe(row.element);
+
 	return row;
 }
+
 
 function showSparks(row) {
 	const ring = ringOf(row.name);
 	if (!ring.fresh) return;
+
 	ring.fresh = false;
 	row.rateSpark.show(ring.rate, room, 1);
 	row.p95Spark.show(ring.p95, room, 0.05);
 }
 
 function update(row, a) {
-	setText(row.root, [a.root, a.type, a.environment].filter((part) => part && !a.name.includes(part)).join(" · "));
+	const facts = [a.root, a.type, a.environment].filter((part) => part && !a.name.includes(part));
+	setText(row.root, facts.join(" · "));
+
 	row.map.show(a.map);
 	const more = a.map.length > mapSize ? ` (${a.map.length - mapSize} not drawn)` : "";
 	setText(row.busy, a.processes ? `${count(a.busy)} of ${count(a.processes)} busy${more}` : "none");
+
 	setText(row.rate, rate(a.rate));
 	setText(row.p95, seconds(a.p95));
 	setText(row.queue, count(a.queue));
 	setAttribute(row.queue, "class", a.queue ? "value warn" : "value");
 	setText(row.memory, bytes(a.memory));
 	setText(row.restarts, count(a.restarts) + (a.failedRestarts ? `, ${count(a.failedRestarts)} failed` : ""));
+
 	const state = stateOf(a);
 	row.mark.show(state);
 	setText(row.since, state.at ? `${age(now - state.at)} ago` : "");
+
 	if (row.visible) showSparks(row);
 }
 
@@ -128,11 +151,13 @@ const rows = new Rows(byId("apps"), create, update);
 // order sorts now and then, and not under the pointer or the focus: what moves cannot be hit.
 function order() {
 	const table = byId("apps");
-	if (sortedAt && (now - sortedAt < sortTime || table.matches(":hover") || table.contains(document.activeElement))) {
+	const used = table.matches(":hover") || table.contains(document.activeElement);
+	if (sortedAt && (now - sortedAt < sortTime || used)) {
 		const kept = sorted.filter((name) => apps.has(name)), known = new Set(kept);
 		sorted = [...kept, ...[...apps.keys()].filter((name) => !known.has(name))];
 		return;
 	}
+
 	sortedAt = now;
 	const all = [...apps.values()].map((a) => [sort.of(a), a.name]);
 	all.sort(([x, m], [y, n]) => (x < y ? -1 : x > y ? 1 : m < n ? -1 : 1));
@@ -142,13 +167,21 @@ function order() {
 
 function show() {
 	const text = byId("filter").value.trim().toLowerCase(), only = byId("only-trouble").checked;
+	const has = (part) => part.toLowerCase().includes(text);
+
 	order();
-	const shown = sorted.map((name) => apps.get(name)).filter((a) =>
-		(!text || a.name.toLowerCase().includes(text) || a.root.toLowerCase().includes(text)) && (!only || hasTrouble(a)));
+	const shown = sorted
+		.map((name) => apps.get(name))
+		.filter((a) => (!text || has(a.name) || has(a.root)) && (!only || hasTrouble(a)));
 	rows.show(shown, (a) => a.name);
-	setText(byId("count"), shown.length === apps.size ? plural(apps.size, "application") : `${count(shown.length)} of ${plural(apps.size, "application")}`);
+
+	const all = plural(apps.size, "application");
+	setText(byId("count"), shown.length === apps.size ? all : `${count(shown.length)} of ${all}`);
 	setHidden(byId("empty"), shown.length > 0);
-	setText(byId("empty"), apps.size ? "No application is like that." : "There is no application yet: the first request brings it.");
+	setText(byId("empty"), apps.size
+		? "No application is like that."
+		: "There is no application yet: the first request brings it.");
+
 	showTotals();
 	showAttention();
 }
@@ -162,6 +195,7 @@ function showTotals() {
 		for (const key of Object.keys(sum)) sum[key] += a[key];
 		if (a.p95 > (slowest?.p95 ?? 0)) slowest = a;
 	}
+
 	setText(byId("total-rate"), rate(sum.rate));
 	setText(byId("total-errors"), sum.errors ? `${rate(sum.errors)} with an error` : "no errors");
 	setText(byId("total-p95"), seconds(slowest?.p95));
@@ -172,32 +206,45 @@ function showTotals() {
 	setText(byId("total-waiting"), pool.waiting ? `${count(pool.waiting)} for room in the pool` : "in all queues");
 	setText(byId("total-memory"), bytes(sum.memory));
 	setText(byId("total-cpu"), `${processors(sum.cpu)} processors busy`);
+
 	if (newest !== totals.at) {
 		totals.at = newest;
-		const values = [];
-		for (const { rate } of history.values()) rate.forEach((v, i) => {
+		totals.show(sumOfRates(), room, 1);
+	}
+}
+
+// sumOfRates adds up the rates of all applications. Those that came later have fewer.
+function sumOfRates() {
+	const values = [];
+	for (const { rate } of history.values()) {
+		rate.forEach((v, i) => {
 			const at = i - rate.length + room;
 			values[at] = (values[at] ?? 0) + v;
 		});
-		totals.show(values.filter((v) => v !== undefined), room, 1);
 	}
+
+	return values.filter((v) => v !== undefined);
 }
 
 // The mark is made once: what is in the page stays there.
 const attention = new Rows(byId("attention-list"), (a) => {
-	const row = { why: make("span"), link: make("a", { href: `/dashboard/app?name=${encodeURIComponent(a.name)}` }, a.name) };
-	row.element = make("li", {}, row.link, row.why);
-	return row;
+	const why = make("span");
+	return { why, element: make("li", {}, linkTo(a), why) };
 }, (row, a) => {
 	const state = stateOf(a);
 	setText(row.why, ` ${state.text}${state.why ? `: ${state.why}` : ""}`);
 });
 
 function showAttention() {
-	const bad = [...apps.values()].filter((a) => stateOf(a).kind === "bad").sort((a, b) => (a.name < b.name ? -1 : 1));
+	const bad = [...apps.values()]
+		.filter((a) => stateOf(a).kind === "bad")
+		.sort((a, b) => (a.name < b.name ? -1 : 1));
 	setHidden(byId("attention"), bad.length === 0);
-	setText(byId("attention-title"), bad.length === 1 ? "1 application needs attention" : `${count(bad.length)} applications need attention`);
+	setText(byId("attention-title"), bad.length === 1
+		? "1 application needs attention"
+		: `${count(bad.length)} applications need attention`);
 	attention.show(bad.slice(0, maxAttention), (a) => a.name);
+
 	if (troubled !== null && bad.length > troubled) say(byId("attention-title").textContent);
 	troubled = bad.length;
 }
@@ -206,6 +253,7 @@ function showColumns() {
 	for (const c of columns) {
 		setAttribute(c.header, "aria-sort", c !== sort ? "none" : reverse ? "descending" : "ascending");
 	}
+
 	const url = new URL(location);
 	url.search = "";
 	if (sort !== columns[0]) url.searchParams.set("sort", sort.key);
@@ -215,6 +263,7 @@ function showColumns() {
 
 export function start() {
 	byId("total-spark").append(totals.element);
+
 	for (const c of columns) {
 		const button = make("button", { type: "button" }, c.title);
 		button.addEventListener("click", () => {
@@ -224,11 +273,14 @@ export function start() {
 			showColumns();
 			show();
 		});
+
 		c.header = make("th", { role: "columnheader", scope: "col", class: c.key }, button);
 		byId("columns").append(c.header);
 	}
 	showColumns();
+
 	for (const [letter, { what }] of Object.entries(states)) byId("key").append(make("li", {}, glyph(letter), what));
+
 	byId("tools").addEventListener("input", show);
 	byId("tools").addEventListener("submit", (event) => event.preventDefault());
 	follow("/dashboard/events", merge, show);

@@ -11,16 +11,19 @@ const coordinate = (x) => (Math.round(x * 10) / 10).toString();
 function line(values, room, top, closed) {
 	let d = "", open = false;
 	const x = (i) => coordinate(((i + room - values.length) / (room - 1)) * width);
+
 	values.forEach((v, i) => {
 		if (v === null) {
 			open = false;
 			return;
 		}
+
 		const at = `${x(i)} ${coordinate(height - (v / top) * height)}`;
 		d += open ? `L${at}` : `M${at}L${at}`;
 		open = true;
 	});
 	if (closed && d) d += `L${width} ${height}L${x(0)} ${height}z`;
+
 	return d;
 }
 
@@ -29,7 +32,12 @@ export class Spark {
 	constructor(kind = "") {
 		this.area = make("path", { class: "area" });
 		this.line = make("path", { class: "line" });
-		this.element = make("svg", { viewBox: `0 -4 ${width} ${height + 8}`, preserveAspectRatio: "none", class: `spark ${kind}`, "aria-hidden": "true" }, this.area, this.line);
+		this.element = make("svg", {
+			viewBox: `0 -4 ${width} ${height + 8}`,
+			preserveAspectRatio: "none",
+			class: `spark ${kind}`,
+			"aria-hidden": "true",
+		}, this.area, this.line);
 	}
 
 	show(values, room, least) {
@@ -43,8 +51,13 @@ export class Spark {
 function ceiling(top, least) {
 	let unit = least;
 	while (unit * 10 < top) unit *= 10;
+
 	return [1, 2, 5, 10].map((n) => n * unit).find((n) => n >= top) ?? top;
 }
+
+// swatch shows how a line of that kind looks.
+const swatch = (kind) => make("svg", { viewBox: "0 0 16 8", class: "swatch", "aria-hidden": "true" },
+	make("path", { class: `line ${kind}`, d: "M0 4h16" }));
 
 // Plot is one figure with its lines, each of which has a name, a kind and the value of a point.
 export class Plot {
@@ -56,16 +69,23 @@ export class Plot {
 			const stroke = make("path", { class: `line ${kind}` });
 			return { stroke, area: area && make("path", { class: `area ${kind}` }) };
 		});
+
+		// Areas are below all lines.
 		this.svg = make("svg", { viewBox: `0 -4 ${width} ${height + 4}`, preserveAspectRatio: "none", role: "img" },
-			make("title", {}, title), this.description,
-			...[0, 50, 100].map((y) => make("line", { class: "grid", x1: "0", x2: String(width), y1: String(y), y2: String(y) })),
-			...this.paths.filter((p) => p.area).map((p) => p.area), ...this.paths.map((p) => p.stroke), this.cursor);
+			make("title", {}, title),
+			this.description,
+			...["0", "50", "100"].map((y) => make("line", { class: "grid", x1: "0", x2: String(width), y1: y, y2: y })),
+			...this.paths.filter((p) => p.area).map((p) => p.area),
+			...this.paths.map((p) => p.stroke),
+			this.cursor);
+
 		this.outputs = lines.map(() => make("b"));
 		this.top = make("span", { class: "top", "aria-hidden": "true" });
 		this.from = make("span");
+
+		const key = lines.map(({ name, kind }, i) => make("li", {}, swatch(kind), `${name} `, this.outputs[i]));
 		this.element = make("figure", {},
-			make("figcaption", {}, make("h3", {}, title), make("ul", {}, ...lines.map(({ name, kind }, i) =>
-				make("li", {}, make("svg", { viewBox: "0 0 16 8", class: "swatch", "aria-hidden": "true" }, make("path", { class: `line ${kind}`, d: "M0 4h16" })), `${name} `, this.outputs[i])))),
+			make("figcaption", {}, make("h3", {}, title), make("ul", {}, ...key)),
 			make("div", { class: "field" }, this.top, this.svg),
 			make("p", { class: "axis", "aria-hidden": "true" }, this.from, make("span", {}, "now")));
 	}
@@ -73,12 +93,14 @@ export class Plot {
 	// show draws points, of which there is room for more, and the values of the one at an index.
 	show(points, room, at, from) {
 		const value = (line, p) => (this.holes && line.value(p) === 0 ? null : line.value(p));
+
 		let highest = 0;
 		const all = this.lines.map((l) => points.map((p) => {
 			const v = value(l, p);
 			highest = Math.max(highest, v ?? 0);
 			return v;
 		}));
+
 		const top = ceiling(highest, this.least);
 		this.lines.forEach((l, i) => {
 			setAttribute(this.paths[i].stroke, "d", line(all[i], room, top, false));
@@ -87,12 +109,15 @@ export class Plot {
 		});
 		setText(this.top, this.format(top));
 		setText(this.from, from);
+
 		const x = coordinate(((at + room - points.length) / (room - 1)) * width);
 		setAttribute(this.cursor, "x1", x);
 		setAttribute(this.cursor, "x2", x);
 		setAttribute(this.cursor, "class", at === points.length - 1 ? "cursor latest" : "cursor");
+
 		if (points.length) {
-			setText(this.description, `${time(points[0][0])} to ${time(points.at(-1)[0])}, at most ${this.format(highest)}`);
+			const from = time(points[0][0]), to = time(points.at(-1)[0]);
+			setText(this.description, `${from} to ${to}, at most ${this.format(highest)}`);
 		}
 	}
 

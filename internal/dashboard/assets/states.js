@@ -22,7 +22,8 @@ const shapes = {
 };
 
 export function glyph(letter) {
-	return make("svg", { viewBox: "0 0 8 8", class: "glyph", "aria-hidden": "true" }, make("path", { class: `p-${letter}`, d: shapes[letter](0, 0) }));
+	return make("svg", { viewBox: "0 0 8 8", class: "glyph", "aria-hidden": "true" },
+		make("path", { class: `p-${letter}`, d: shapes[letter](0, 0) }));
 }
 
 const across = 16, step = 10;
@@ -39,14 +40,17 @@ export class ProcessMap {
 	show(map) {
 		if (map === this.shown) return;
 		this.shown = map;
+
 		const d = {}, n = Math.min(map.length, this.most);
 		for (let i = 0; i < n; i++) {
 			d[map[i]] = (d[map[i]] ?? "") + shapes[map[i]]((i % across) * step, Math.floor(i / across) * step);
 		}
+
 		for (const letter of Object.keys({ ...this.paths, ...d })) {
 			this.paths[letter] ??= this.element.appendChild(make("path", { class: `p-${letter}` }));
 			setAttribute(this.paths[letter], "d", d[letter] ?? "");
 		}
+
 		const width = Math.min(n, across) * step, height = Math.ceil(n / across) * step;
 		setAttribute(this.element, "viewBox", `0 0 ${width} ${height}`);
 		setAttribute(this.element, "width", String(width));
@@ -56,12 +60,18 @@ export class ProcessMap {
 
 // stateOf is the state of an application in words: how grave it is, and since when.
 export function stateOf(app) {
-	if (app.deployment) return { kind: "bad", text: "New release does not start", at: app.deployment.at, why: app.deployment.text };
-	if (app.spawn) return { kind: "bad", text: app.processes ? "A process does not start" : "Does not start", at: app.spawn.at, why: app.spawn.text };
+	const { deployment, spawn } = app;
+	if (deployment) return { kind: "bad", text: "New release does not start", at: deployment.at, why: deployment.text };
+	if (spawn) {
+		const text = app.processes ? "A process does not start" : "Does not start";
+		return { kind: "bad", text, at: spawn.at, why: spawn.text };
+	}
+
 	if (app.starving) return { kind: "warn", text: "Waits for room in the pool" };
 	if (app.restarting) return { kind: "info", text: "Restarting" };
 	if (app.queue) return { kind: "warn", text: "Requests wait" };
 	if (app.processes) return app.taken ? { kind: "good", text: "Serving" } : { kind: "calm", text: "Idle" };
+
 	return app.map.includes("s") ? { kind: "info", text: "Starting" } : { kind: "calm", text: "Sleeping" };
 }
 
@@ -79,7 +89,9 @@ export class StateMark {
 		this.element = element;
 		this.path = make("path");
 		this.text = document.createTextNode("");
-		element.append(make("svg", { viewBox: "0 0 8 8", class: "glyph", "aria-hidden": "true" }, this.path), this.text);
+
+		const sign = make("svg", { viewBox: "0 0 8 8", class: "glyph", "aria-hidden": "true" }, this.path);
+		element.append(sign, this.text);
 	}
 
 	show(state) {

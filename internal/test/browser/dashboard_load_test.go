@@ -30,8 +30,8 @@ import (
 // of the test.
 const maxPageBytes = 5_000_000
 
-// TestDashboardOf200Applications measures the list of 200 applications with 1,000 processes that all change each second.
-// The times are for docs/benchmarks.md.
+// TestDashboardOf200Applications measures the list of 200 applications with 1,000 processes that all change each
+// second. The times are for docs/benchmarks.md.
 func TestDashboardOf200Applications(t *testing.T) {
 	source := play(200, 5)
 	list := serveDashboard(t, source, dashboard.Look)
@@ -50,8 +50,12 @@ func TestDashboardOf200Applications(t *testing.T) {
 	run(b, chromedp.Evaluate[bool](`(() => {
 		window.frames = [];
 		window.looks = 0;
-		new PerformanceObserver((l) => frames.push(...l.getEntries().map((e) => e.duration))).observe({ type: "long-animation-frame" });
-		new MutationObserver(() => looks++).observe(document.getElementById("total-queue"), { childList: true, characterData: true, subtree: true });
+
+		new PerformanceObserver((l) => frames.push(...l.getEntries().map((e) => e.duration)))
+			.observe({ type: "long-animation-frame" });
+		new MutationObserver(() => looks++)
+			.observe(document.getElementById("total-queue"), { childList: true, characterData: true, subtree: true });
+
 		return true;
 	})()`))
 

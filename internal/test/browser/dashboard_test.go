@@ -29,7 +29,8 @@ func (b *browser) await(expression string) {
 		expression)
 }
 
-const isLive = `document.getElementById("live")?.dataset.state === "live" && document.querySelector("path.line")?.getAttribute("d") !== null`
+const isLive = `document.getElementById("live")?.dataset.state === "live" &&
+	document.querySelector("path.line")?.getAttribute("d") !== null`
 
 // look opens a page of the dashboard, and waits until it is live.
 func (b *browser) look(at string, v view) {
@@ -42,7 +43,8 @@ func (b *browser) look(at string, v view) {
 func (b *browser) noteViolations() {
 	b.Helper()
 	call(b, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{
-		Source: `window.violations = []; addEventListener("securitypolicyviolation", (e) => violations.push(e.violatedDirective))`,
+		Source: `window.violations = [];
+			addEventListener("securitypolicyviolation", (e) => violations.push(e.violatedDirective))`,
 	})
 }
 
@@ -71,13 +73,20 @@ func TestDashboardInEachWindow(t *testing.T) {
 	b := openBrowser(t)
 	b.noteViolations()
 
-	for _, at := range []string{list, appPage(list, source.names[0]), appPage(list, source.names[6]), appPage(list, "no such")} {
+	for _, at := range []string{
+		list,
+		appPage(list, source.names[0]),
+		appPage(list, source.names[6]),
+		appPage(list, "no such"),
+	} {
 		for _, v := range append(views, view{768, 1024, "light"}) {
 			b.look(at, v)
 
 			if strings.Contains(at, "/app") {
-				run(b, chromedp.Evaluate[bool](`document.querySelectorAll("details").forEach((d) => { d.open = true; }), true`))
-				b.await(`[...document.querySelectorAll(".report")].every((r) => r.firstChild && !r.textContent.includes("Loading"))`)
+				run(b, chromedp.Evaluate[bool](
+					`document.querySelectorAll("details").forEach((d) => { d.open = true; }), true`))
+				b.await(`[...document.querySelectorAll(".report")]
+					.every((r) => r.firstChild && !r.textContent.includes("Loading"))`)
 			}
 
 			require.Empty(b, b.script("layout.js"), "%s, %s", at, v)
@@ -95,11 +104,13 @@ func TestDashboardShowsWhatTheServerSays(t *testing.T) {
 	b.look(list, views[2])
 	require.Equal(t, "9 applications", b.text("document.getElementById('count').textContent"))
 	require.Equal(t, "1 application needs attention", b.text("document.getElementById('attention-title').textContent"))
-	require.Contains(t, b.text("document.getElementById('attention').innerText"), "New release does not start: the application needs 'flask'")
+	require.Contains(t, b.text("document.getElementById('attention').innerText"),
+		"New release does not start: the application needs 'flask'")
 	require.Equal(t, "d7Y2MA3f", b.text("document.getElementById('instance').textContent"))
 
 	row := func(name string) string {
-		return b.text(fmt.Sprintf(`[...document.querySelectorAll("#apps tr")].find((r) => r.innerText.includes(%q)).innerText.replace(/\s+/g, " ")`, name))
+		return b.text(fmt.Sprintf(`[...document.querySelectorAll("#apps tr")]
+			.find((r) => r.innerText.includes(%q)).innerText.replace(/\s+/g, " ")`, name))
 	}
 	require.Contains(t, row("/srv/archive"), "none 0/s – 0 – 5, 1 failed Sleeping")
 	require.Contains(t, row("/srv/images"), "Requests wait")
@@ -146,7 +157,8 @@ func TestDashboardIsSortedAndFiltered(t *testing.T) {
 	b.look(list, views[2])
 
 	names := func() []string {
-		return run(b, chromedp.Evaluate[[]string](`[...document.querySelectorAll("#apps th a")].map((a) => a.textContent.replace(/^.srv.| .*/g, ""))`))
+		return run(b, chromedp.Evaluate[[]string](`[...document.querySelectorAll("#apps th a")]
+			.map((a) => a.textContent.replace(/^.srv.| .*/g, ""))`))
 	}
 	byName := []string{"api", "archive", "billing", "blog", "images", "mail", "search", "shop", "wiki"}
 	require.Equal(t, byName, names())
@@ -174,7 +186,10 @@ func TestDashboardIsSortedAndFiltered(t *testing.T) {
 // focused says where the focus is, or that it is not to be seen.
 const focused = `(() => {
 	const e = document.activeElement, style = getComputedStyle(e);
-	if (e !== document.body && e.id !== "main" && style.outlineStyle === "none") return "focus is not to be seen: " + e.outerHTML;
+	if (e !== document.body && e.id !== "main" && style.outlineStyle === "none") {
+		return "focus is not to be seen: " + e.outerHTML;
+	}
+
 	return e.id || e.ariaLabel || e.textContent.trim() || e.value || e.tagName;
 })()`
 
@@ -320,7 +335,8 @@ func TestDashboardForScreenReaders(t *testing.T) {
 		}
 
 		for _, node := range want {
-			require.True(t, nodes[node], "%s has no %s:\n%s", at, node, strings.Join(slices.Sorted(maps.Keys(nodes)), "\n"))
+			all := strings.Join(slices.Sorted(maps.Keys(nodes)), "\n")
+			require.True(t, nodes[node], "%s has no %s:\n%s", at, node, all)
 		}
 	}
 }
@@ -338,7 +354,8 @@ func TestDashboardSaysWhenItIsNotLive(t *testing.T) {
 	}
 	fail(errors.New("the core <b>starts</b>"))
 	b.await(`document.getElementById("live").dataset.state === "lost"`)
-	require.Equal(t, "There is nothing new to show: the core <b>starts</b>", b.text("document.getElementById('trouble').innerText"))
+	require.Equal(t, "There is nothing new to show: the core <b>starts</b>",
+		b.text("document.getElementById('trouble').innerText"))
 	require.Equal(t, "The figures are not live any more.", b.text("document.getElementById('news').textContent"))
 	require.Equal(t, "3 applications", b.text("document.getElementById('count').textContent"), "the last ones stay")
 
@@ -432,7 +449,10 @@ func TestScreenshotsOfDashboard(t *testing.T) {
 		"dashboard-phone.png": {list, view{360, 1200, "dark"}},
 	} {
 		b.look(at.url, at.v)
-		b.await(`[...document.querySelectorAll("path.line")].every((p) => p.getAttribute("d") !== null || p.getBoundingClientRect().top > innerHeight)`)
-		require.NoError(t, os.WriteFile(filepath.Join(dir, name), smaller(t, run(b, chromedp.CaptureScreenshot())), 0o644))
+		b.await(`[...document.querySelectorAll("path.line")]
+			.every((p) => p.getAttribute("d") !== null || p.getBoundingClientRect().top > innerHeight)`)
+
+		picture := smaller(t, run(b, chromedp.CaptureScreenshot()))
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), picture, 0o644))
 	}
 }

@@ -144,7 +144,9 @@ func TestOutputBeginsAtItsEnd(t *testing.T) {
 	b.open(serveError(t, long(), "development"), views[0])
 	require.True(b, run(b, chromedp.Evaluate[bool](`(() => {
 		const box = document.querySelector(".from-end"), text = box.firstElementChild;
-		return text.offsetHeight > 2 * box.clientHeight && text.getBoundingClientRect().bottom <= box.getBoundingClientRect().bottom + 1;
+		const bottom = (e) => e.getBoundingClientRect().bottom;
+
+		return text.offsetHeight > 2 * box.clientHeight && bottom(text) <= bottom(box) + 1;
 	})()`)))
 }
 
@@ -170,10 +172,13 @@ func TestHTMLStaysInItsFrame(t *testing.T) {
 	}))
 	t.Cleanup(canary.Close)
 	url := serveError(t, inHTML(strings.ReplaceAll(`<h1 id=said>Said in HTML</h1>
-		</iframe>"></iframe>&quot;&gt;<script>top.document.title = document.title = "taken"; fetch("CANARY/fetch")</script>
+		</iframe>"></iframe>&quot;&gt;
+		<script>top.document.title = document.title = "taken"; fetch("CANARY/fetch")</script>
 		<img src="CANARY/image" onerror="top.document.title='taken'"><link rel=stylesheet href="CANARY/style">
-		<style>h1 { background: url(CANARY/background) } @import "CANARY/import";</style><p style="background: url(CANARY/inline)">styled
-		<meta http-equiv=refresh content="0; url=CANARY/refresh"><iframe src="CANARY/frame"></iframe><object data="CANARY/object"></object>
+		<style>h1 { background: url(CANARY/background) } @import "CANARY/import";</style>
+		<p style="background: url(CANARY/inline)">styled
+		<meta http-equiv=refresh content="0; url=CANARY/refresh">
+		<iframe src="CANARY/frame"></iframe><object data="CANARY/object"></object>
 		<base href="CANARY/base">`, "CANARY", canary.URL)), "development")
 	b.open(url, views[2])
 	frames := call(b, page.GetFrameTree, cdp.Empty{}).FrameTree
@@ -181,7 +186,9 @@ func TestHTMLStaysInItsFrame(t *testing.T) {
 	require.Equal(b, "about:srcdoc", frames.ChildFrames[0].Frame.URL)
 	require.Equal(b, "null", b.text("String(document.querySelector('iframe').contentDocument)"), "an origin of its own")
 	require.NotContains(b, b.text("document.body.innerText"), "Said in HTML")
-	require.Equal(b, 0, run(b, chromedp.Evaluate[int]("document.querySelectorAll('#said, body script, main img').length")))
+
+	const foreign = "document.querySelectorAll('#said, body script, main img').length"
+	require.Equal(b, 0, run(b, chromedp.Evaluate[int](foreign)))
 
 	require.Equal(b, "Web application could not be started", b.text("document.title"))
 	require.Equal(b, url, b.text("location.href"))

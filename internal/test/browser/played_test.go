@@ -232,8 +232,8 @@ func (p *played) Failures(context.Context) ([]passenger.FailedSpawn, error) {
 			Category: "error reported by the application",
 			Summary:  "the application needs 'flask', which is not installed",
 			Advice:   "Install the application's dependencies: pip install -r requirements.txt",
-			Message: "Traceback (most recent call last):\n  … 2 frames of the loader\n  File \"/srv/shop/passenger_wsgi.py\", line 1, in <module>\n" +
-				"    from flask import Flask\nModuleNotFoundError: No module named 'flask'\n",
+			Message: "Traceback (most recent call last):\n  … 2 frames of the loader\n" +
+				"  File \"/srv/shop/passenger_wsgi.py\", line 1, in <module>\n    from flask import Flask\nModuleNotFoundError: No module named 'flask'\n",
 			Output:     "reading /srv/shop/shop.toml\n",
 			Step:       "load application",
 			ExitStatus: "exit status 1",
@@ -262,7 +262,8 @@ func (*played) Incident(_ context.Context, id string) (json.RawMessage, error) {
 		"request": {"id": "8f0c", "method": "GET", "path": "/slow", "age": 31.2, "queued": 0.002, "state": "WAITING_FOR_APP_OUTPUT"},
 		"processes": [{"pid": 4003, "memory": 123456789, "backtraces": ["thread 1", "  app.rb:12 in sleep", "  app.rb:3 in call"],
 			"output": ["GET /slow started", "SELECT 1"], "tree": [{"pid": 4003, "command": "ruby", "rss": 123456789,
-			"threads": [{"tid": 4003, "name": "ruby", "state": "S", "waitsIn": "hrtimer_nanosleep", "stack": []}]}]}]}`), nil
+			"threads": [{"tid": 4003, "name": "ruby", "state": "S", "waitsIn": "hrtimer_nanosleep", "stack": []}]
+		}]}]}`), nil
 }
 
 // Restart implements dashboard.Source.

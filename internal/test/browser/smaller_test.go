@@ -29,7 +29,8 @@ func smaller(t *testing.T, picture []byte) []byte {
 	}
 	each(func(_, _ int, c color.Color) { count[c]++ })
 
-	colours := slices.SortedFunc(maps.Keys(count), func(a, b color.Color) int { return cmp.Compare(count[b], count[a]) })
+	byCount := func(a, b color.Color) int { return cmp.Compare(count[b], count[a]) }
+	colours := slices.SortedFunc(maps.Keys(count), byCount)
 	out := image.NewPaletted(box, colours[:min(len(colours), 256)])
 	places := map[color.Color]uint8{}
 	each(func(x, y int, c color.Color) {

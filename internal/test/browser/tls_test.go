@@ -110,7 +110,9 @@ func startBuilt(t *testing.T, program, registry, app string, args ...string) (ur
 
 const wsgi = `def application(environ, start_response):
     start_response("200 OK", [("Content-Type", "text/html; charset=utf-8")])
-    page = "<!DOCTYPE html><title>from python</title><link rel=icon href=data:,><link rel=stylesheet href=/style.css><p id=scheme>"
+    page = """<!DOCTYPE html><title>from python</title>
+<link rel=icon href=data:,><link rel=stylesheet href=/style.css>
+<p id=scheme>"""
     return [(page + environ["wsgi.url_scheme"]).encode()]
 `
 

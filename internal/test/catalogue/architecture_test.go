@@ -28,7 +28,8 @@ func TestArchitectureNamesFilesAndPackagesThatExist(t *testing.T) {
 		return err
 	}))
 
-	names := regexp.MustCompile("`((?:[a-z_0-9]+/)*[a-z_0-9]+\\.go|(?:internal|handler|cmd)/[a-z_0-9/]+)`").FindAllSubmatch(text, -1)
+	place := regexp.MustCompile("`((?:[a-z_0-9]+/)*[a-z_0-9]+\\.go|(?:internal|handler|cmd)/[a-z_0-9/]+)`")
+	names := place.FindAllSubmatch(text, -1)
 	require.Greater(t, len(names), 50)
 
 	for _, match := range names {

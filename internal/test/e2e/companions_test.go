@@ -278,7 +278,10 @@ func TestCompanionsFollowReloadsUnderLoad(t *testing.T) {
 func TestCompanionsOfAKilledCoreEnd(t *testing.T) {
 	t.Parallel()
 	dir := withCompanions(t, `"worker": {"command": "sleep 1000"},
-		"slow": {"command": "trap 'sleep 0.5; exit 0' TERM; while :; do sleep 0.1; done", "overlap": false},`+oneAtATime)
+		"slow": {
+			"command": "trap 'sleep 0.5; exit 0' TERM; while :; do sleep 0.1; done",
+			"overlap": false
+		},`+oneAtATime)
 	s := start(t, &launch{dir: dir, args: testApp(t)})
 
 	before := map[string][]int{}
@@ -402,8 +405,8 @@ func TestBadCompanionsAreRefused(t *testing.T) {
 	t.Parallel()
 
 	for text, want := range map[string]string{
-		`{"companions": {"worker": {"command": "x", "restart": "maybe"}}}`: `/Passengerfile.json: companions: worker: ` +
-			`restart is maybe: it must be always, on-failure or never`,
+		`{"companions": {"worker": {"command": "x", "restart": "maybe"}}}`: "" +
+			`/Passengerfile.json: companions: worker: restart is maybe: it must be always, on-failure or never`,
 		`{"companions": {"worker": {"count": 2}}}`: `/Passengerfile.json: companions: worker: the key command is missing`,
 		`{"procfile_companions": true}`: `/Passengerfile.json: procfile_companions: Procfile:3: "<<<< HEAD" names no ` +
 			`process: write it as worker: command`,

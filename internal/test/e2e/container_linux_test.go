@@ -226,7 +226,11 @@ func TestJourneyContainerLeavesTheServiceWhenItsApplicationIsGone(t *testing.T) 
 	t.Parallel()
 	requirePods(t)
 	c := newCluster(t)
-	dir := image(t, fmt.Sprintf(`{"start_command": "test ! -e broken && exec %s", "envvars": {%q: "1", "GORACE": "atexit_sleep_ms=0"}, "min_instances": 1}`, tenantIn, appVar))
+	dir := image(t, fmt.Sprintf(`{
+		"start_command": "test ! -e broken && exec %s",
+		"envvars": {%q: "1", "GORACE": "atexit_sleep_ms=0"},
+		"min_instances": 1
+	}`, tenantIn, appVar))
 	p := c.run(dir)
 	c.awaitReady(p)
 	mark := filepath.Join(dir, "broken")

@@ -43,7 +43,8 @@ func TestProgramsOfGoAreBuiltAtTheirStart(t *testing.T) {
 	}
 
 	require.NoError(t, os.MkdirAll(filepath.Join(dir, "cmd/shop"), 0o755))
-	require.NoError(t, os.WriteFile(filepath.Join(dir, "go.mod"), []byte("module example.com/site\n\ngo 1.22\n"), 0o600))
+	const module = "module example.com/site\n\ngo 1.22\n"
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "go.mod"), []byte(module), 0o600))
 	args := []string{
 		"--envvar", "HOME=" + home, "--envvar", "XDG_CACHE_HOME=", "--envvar", "GOFLAGS=-p=1",
 		"--envvar", "GOTOOLCHAIN=local", "--envvar", "GOCACHE=" + strings.TrimSpace(string(cache)),

@@ -49,7 +49,8 @@ def head(method, target, headers):
     return ("\r\n".join(lines + ["%s: %s" % h for h in headers]) + "\r\n\r\n").encode()
 
 def scgi(params):
-    fields = "".join("%s\0%s\0" % p for p in [("CONTENT_LENGTH", "0"), ("SCGI", "1"), ("REQUEST_METHOD", "GET"), ("REQUEST_URI", "/")] + params)
+    first = [("CONTENT_LENGTH", "0"), ("SCGI", "1"), ("REQUEST_METHOD", "GET"), ("REQUEST_URI", "/")]
+    fields = "".join("%s\0%s\0" % p for p in first + params)
     return ("%d:%s," % (len(fields), fields)).encode()
 
 # Sockets of others; on ours and the admin's, 403 and 401 are what is right.
@@ -58,24 +59,42 @@ def connect(result, paths, front, victim):
     says = {"no password": [], "an empty one": [("password", "")], "a wrong one": [("password", "x" * 52)]}
     for name, more in says.items():
         header = [("X-Passenger-" + k.replace("_", "-"), v) for k, v in options + more]
-        header += [("X-Passenger-Options", "app-root, user, app-start-command"), ("!~Passenger-Password", "x"), ("!~Passenger-Envvars", "QQA="),
-            ("X-Forwarded-For", "192.0.2.66"), ("X-Forwarded-Proto", "https")]
-        for how, say in ("HTTP", head("GET", "/", header)), ("SCGI", scgi([("PASSENGER_" + k.upper(), v) for k, v in options + more])):
+        header += [
+            ("X-Passenger-Options", "app-root, user, app-start-command"),
+            ("!~Passenger-Password", "x"),
+            ("!~Passenger-Envvars", "QQA="),
+            ("X-Forwarded-For", "192.0.2.66"),
+            ("X-Forwarded-Proto", "https"),
+        ]
+        params = [("PASSENGER_" + k.upper(), v) for k, v in options + more]
+        for how, say in ("HTTP", head("GET", "/", header)), ("SCGI", scgi(params)):
             reply = talk(front, say)
-            result["refused" if b" 403 " in reply.split(b"\n")[0] + b" " else "took"]["%s with %s" % (how, name)] = reply.decode()[:300]
+            outcome = "refused" if b" 403 " in reply.split(b"\n")[0] + b" " else "took"
+            result[outcome]["%s with %s" % (how, name)] = reply.decode()[:300]
+
     # The admin API shows a user their own applications, and does nothing to those of others.
     group = json.dumps({"name": victim + " (production)", "method": "blocking"})
-    calls = [("GET", "/pool.json?form=snapshot", ""), ("GET", "/pool.txt", ""), ("GET", "/config.json", ""), ("GET", "/server.json", ""),
-        ("POST", "/pool/restart_app_group.json", group), ("POST", "/shutdown.json", "{}"), ("POST", "/reload.json", "{}"), ("PUT", "/config.json", "{}")]
+    calls = [
+        ("GET", "/pool.json?form=snapshot", ""),
+        ("GET", "/pool.txt", ""),
+        ("GET", "/config.json", ""),
+        ("GET", "/server.json", ""),
+        ("POST", "/pool/restart_app_group.json", group),
+        ("POST", "/shutdown.json", "{}"),
+        ("POST", "/reload.json", "{}"),
+        ("PUT", "/config.json", "{}"),
+    ]
     for path in paths:
         for method, target, body in calls:
             for header in [], [("Authorization", "Basic YWRtaW46eA==")]:
                 what = "%s %s %s %s" % (path, method, target, header)
+                fields = header + [("Content-Type", "application/json"), ("Content-Length", len(body))]
                 try:
-                    reply = talk(path, head(method, target, header + [("Content-Type", "application/json"), ("Content-Length", len(body))]) + body.encode()).decode()
+                    reply = talk(path, head(method, target, fields) + body.encode()).decode()
                 except Exception as e:
                     reply = repr(e)
-                theirs = victim in reply or " 200 " in reply.split("\r\n")[0] and not target.startswith(("/pool.", "/server."))
+                allowed = target.startswith(("/pool.", "/server."))
+                theirs = victim in reply or " 200 " in reply.split("\r\n")[0] and not allowed
                 result["took" if theirs else "refused"][what] = reply[:200]
 
 # Half heads, by both protocols, and no heads at all.
@@ -127,7 +146,12 @@ def fill(result, deep, full):
     result["refused"]["directory"] = at
 
 def links(result, secret, victim):
-    for link, to in ("public/secret.txt", secret), ("public/all", victim), ("tmp/always_restart.txt", "/dev/zero"), ("tmp/restart.txt", secret):
+    for link, to in [
+        ("public/secret.txt", secret),
+        ("public/all", victim),
+        ("tmp/always_restart.txt", "/dev/zero"),
+        ("tmp/restart.txt", secret),
+    ]:
         if os.path.lexists(link):
             os.remove(link)
         os.symlink(to, link)
@@ -161,7 +185,13 @@ def application(environ, start_response):
     name = environ["PATH_INFO"].strip("/")
     if name == "sendfile":
         path = urllib.parse.unquote(environ["QUERY_STRING"])
-        start_response("200 OK", [("Content-Type", "text/plain"), ("X-Sendfile", path), ("X-Accel-Redirect", path), ("!~Request-OOB-Work", "true"), ("Connection", "close, x-evil")])
+        start_response("200 OK", [
+            ("Content-Type", "text/plain"),
+            ("X-Sendfile", path),
+            ("X-Accel-Redirect", path),
+            ("!~Request-OOB-Work", "true"),
+            ("Connection", "close, x-evil"),
+        ])
         return [b""]
     if name == "hang":
         time.sleep(1000)

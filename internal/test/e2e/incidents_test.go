@@ -247,7 +247,8 @@ func TestIncidentNamesTheRequestOfAClientThatHasLeft(t *testing.T) {
 			pid := s.apps(t)[0]
 			require.NoError(t, conn.Close())
 			eventually(t, func() error {
-				if shown := s.tool(t, "status", "--show=requests", "--json"); !strings.Contains(shown, `"clientGone": true`) {
+				shown := s.tool(t, "status", "--show=requests", "--json")
+				if !strings.Contains(shown, `"clientGone": true`) {
 					return fmt.Errorf("the server has not seen it yet: %s", shown)
 				}
 

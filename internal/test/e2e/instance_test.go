@@ -346,7 +346,8 @@ func TestDirectoryNamesTheInstance(t *testing.T) {
 	s.Stdout.Await(t, ": started in ", 1, s.Ended)
 
 	for _, dir := range []string{first, second} {
-		require.Contains(t, s.tool(t, "explain", dir), dir+" (development): a request that came now would be served at once")
+		require.Contains(t, s.tool(t, "explain", dir),
+			dir+" (development): a request that came now would be served at once")
 	}
 
 	cmd := exec.CommandContext(t.Context(), filepath.Join(built, "passenger"), "explain", filepath.Dir(first))

@@ -20,10 +20,11 @@ import (
 // nightApp leaks memory in a process of its own, hangs, and has lost its database.
 const nightApp = `
 const { spawn } = require('child_process')
+const leak = "globalThis.leaked = Buffer.alloc(400 << 20, 1); console.log('leaked'); setInterval(() => {}, 1e6)"
 require('http').createServer((req, res) => {
 	switch (req.url) {
 	case '/leak':
-		spawn(process.execPath, ['-e', "globalThis.leaked = Buffer.alloc(400 << 20, 1); console.log('leaked'); setInterval(() => {}, 1e6)"])
+		spawn(process.execPath, ['-e', leak])
 			.stdout.once('data', () => res.end(String(process.pid)))
 		return
 	case '/hang':

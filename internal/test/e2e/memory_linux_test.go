@@ -34,7 +34,8 @@ func TestCoreWithoutMemoryIsReplaced(t *testing.T) {
 
 	// The last of the three is a new thread's stack, which the C library asks for.
 	log := s.requireCoreReplaced(t, core, clients)
-	require.Regexp(t, "out of memory|cannot allocate memory|pthread_create failed: Resource temporarily unavailable", log)
+	require.Regexp(t, "out of memory|cannot allocate memory|"+
+		"pthread_create failed: Resource temporarily unavailable", log)
 }
 
 // The same for one that the kernel kills because its cgroup is out of memory.

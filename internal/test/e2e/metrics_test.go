@@ -56,7 +56,8 @@ func TestMetricsOfARunningServer(t *testing.T) {
 			var all map[string]string
 			eventually(t, func() error { // a request ends after its response was read
 				all = figures(t, s, address)
-				if all[`passenger_app_responses_total{class="2xx"}`] != "3" || all[`passenger_app_requests_active{}`] != "0" {
+				if all[`passenger_app_responses_total{class="2xx"}`] != "3" ||
+					all[`passenger_app_requests_active{}`] != "0" {
 					return errors.New("they are not counted yet")
 				}
 

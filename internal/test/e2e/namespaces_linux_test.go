@@ -202,8 +202,8 @@ func TestProcessThatDeniesConnectionsIsReplaced(t *testing.T) {
 	})
 }
 
-// In a network namespace without loopback, no program can be reached by TCP: the error says that, and the way that is left
-// works.
+// In a network namespace without loopback, no program can be reached by TCP: the error says that, and the way that is
+// left works.
 func TestNamespaceWithoutLoopback(t *testing.T) {
 	t.Parallel()
 	requireRoot(t)
@@ -229,7 +229,8 @@ func TestNamespaceWithoutLoopback(t *testing.T) {
 	require.Contains(t, s.Stderr.String(), "ip link set lo up")
 	s.stop(t)
 
-	s = serve(`import socket, time; l = socket.socket(socket.AF_UNIX); l.bind("'$SOCKET'"); l.listen(); time.sleep(600)`)
+	s = serve(`import socket, time; l = socket.socket(socket.AF_UNIX); ` +
+		`l.bind("'$SOCKET'"); l.listen(); time.sleep(600)`)
 	s.Stdout.Await(t, "started in", 1, s.Ended)
 	s.stop(t)
 }

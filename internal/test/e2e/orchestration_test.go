@@ -187,7 +187,8 @@ func TestSocketActivationWithoutASocketToUse(t *testing.T) {
 			s := &server{sandbox: newSandbox(t)}
 			s.Cmd = s.command(context.WithoutCancel(t.Context()), &launch{dir: t.TempDir(), args: testApp(t)})
 			shell := `LISTEN_PID=$$ LISTEN_FDS=` + test.count + ` exec "$@"`
-			s.Cmd.Args = append([]string{"/bin/sh", "-c", shell, "sh", filepath.Join(built, "passenger")}, s.Cmd.Args[1:]...)
+			program := filepath.Join(built, "passenger")
+			s.Cmd.Args = append([]string{"/bin/sh", "-c", shell, "sh", program}, s.Cmd.Args[1:]...)
 			s.Cmd.Path = "/bin/sh"
 			s.Cmd.ExtraFiles = test.files
 			s.run(t)

@@ -90,8 +90,9 @@ func TestRelativePathsOfAllOptions(t *testing.T) {
 					require.NoError(t, os.WriteFile(filepath.Join(dirs[c.where], name), []byte(text), 0o600))
 				}
 
-				require.NoError(t, os.Mkdir(filepath.Join(dirs[c.where], "bin"), 0o700))
-				require.NoError(t, boxed.WriteProgram(filepath.Join(dirs[c.where], "bin", "hook"), []byte(script), 0o700))
+				bin := filepath.Join(dirs[c.where], "bin")
+				require.NoError(t, os.Mkdir(bin, 0o700))
+				require.NoError(t, boxed.WriteProgram(filepath.Join(bin, "hook"), []byte(script), 0o700))
 				if c.file != "" {
 					require.NoError(t, os.WriteFile(filepath.Join(dirs["app"], "Passengerfile.json"), []byte(c.file),
 						0o600))

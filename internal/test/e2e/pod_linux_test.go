@@ -71,7 +71,11 @@ func image(t testing.TB, passengerfile string, files ...string) string {
 // goImage is the image of a release of this test's application.
 func goImage(t testing.TB, release string) string {
 	t.Helper()
-	return image(t, fmt.Sprintf(`{"start_command": [%q], "envvars": {%q: "1", "GORACE": "atexit_sleep_ms=0", "RELEASE": %q}}`, tenantIn, appVar, release))
+
+	return image(t, fmt.Sprintf(`{
+		"start_command": [%q],
+		"envvars": {%q: "1", "GORACE": "atexit_sleep_ms=0", "RELEASE": %q}
+	}`, tenantIn, appVar, release))
 }
 
 // podScript is what prepares a container: $1 is its volumes' directory, $2 that of the
@@ -98,7 +102,8 @@ user=$5
 shift 5
 `
 
-const inPod = `exec setpriv --reuid "$user" --regid "$user" --clear-groups --no-new-privs --bounding-set=-all --inh-caps=-all "$@"`
+const inPod = `exec setpriv --reuid "$user" --regid "$user" --clear-groups --no-new-privs ` +
+	`--bounding-set=-all --inh-caps=-all "$@"`
 
 // requirePods ends the test where there can be no namespaces.
 func requirePods(t testing.TB) {

@@ -113,7 +113,8 @@ func TestProxyProtocolMakesUpNoClient(t *testing.T) {
 	t.Parallel()
 	p := newPair(t)
 	node := t.TempDir()
-	require.NoError(t, os.WriteFile(filepath.Join(node, headerDump["node"].file), []byte(headerDump["node"].code), 0o644))
+	dump := headerDump["node"]
+	require.NoError(t, os.WriteFile(filepath.Join(node, dump.file), []byte(dump.code), 0o644))
 	interpreters.Find(t, "node", "node")
 	wsgi := dumpApp(t)
 
@@ -139,7 +140,8 @@ func TestProxyProtocolMakesUpNoClient(t *testing.T) {
 			t.Run(name+", "+kind, func(t *testing.T) {
 				t.Parallel()
 
-				args := append([]string{"--proxy-protocol", "127.0.0.0/8", "--trusted-proxy", "127.0.0.1"}, server.args...)
+				args := []string{"--proxy-protocol", "127.0.0.0/8", "--trusted-proxy", "127.0.0.1"}
+				args = append(args, server.args...)
 				if server.flags&socket != 0 {
 					args = append(args, "--socket", filepath.Join(t.TempDir(), "s"), "--proxy-protocol", "unix")
 				}

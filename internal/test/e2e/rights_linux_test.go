@@ -105,8 +105,13 @@ func rightsWithout(t testing.TB, bound uint64) rights {
 // preloader forks, and a program that knows nothing of the server.
 func (s *sandbox) kindsOfTenants(t testing.TB) []*tenant {
 	t.Helper()
-	const rack = `run ->(_env) { [200, {"content-type" => "application/json"}, [%({"Name": "rack", "PID": #{Process.pid}, "UID": #{Process.uid}})]] }`
-	const node = `require("http").createServer((_, res) => res.end(JSON.stringify({Name: "node", PID: process.pid, UID: process.getuid()}))).listen(3000)`
+	const rack = `run ->(_env) {
+  body = %({"Name": "rack", "PID": #{Process.pid}, "UID": #{Process.uid}})
+  [200, {"content-type" => "application/json"}, [body]]
+}`
+	const node = `require("http").createServer((_, res) => {
+  res.end(JSON.stringify({Name: "node", PID: process.pid, UID: process.getuid()}))
+}).listen(3000)`
 	const plain = `
 import http.server, json, os, sys
 class H(http.server.BaseHTTPRequestHandler):

@@ -18,7 +18,8 @@ import (
 const sendingApp = `
 def application(environ, start_response):
     name = environ["PATH_INFO"][1:]
-    start_response("200 OK", [("Content-Type", "text/x-mine"), ("Content-Length", "0"), (name, environ["QUERY_STRING"])])
+    fields = [("Content-Type", "text/x-mine"), ("Content-Length", "0"), (name, environ["QUERY_STRING"])]
+    start_response("200 OK", fields)
     return [b""]
 `
 

@@ -79,7 +79,8 @@ func (s *server) signal(t testing.TB, sig syscall.Signal) {
 // follow has passenger logs -f print to to, until end is called. ended is closed if it ends.
 func (s *server) follow(t testing.TB, to *printed.Output, args ...string) (ended <-chan struct{}, end func()) {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), filepath.Join(built, "passenger"), append([]string{"logs", "-f"}, args...)...)
+	args = append([]string{"logs", "-f"}, args...)
+	cmd := exec.CommandContext(t.Context(), filepath.Join(built, "passenger"), args...)
 	cmd.Dir, cmd.Env = s.Dir, s.Env()
 	cmd.Stdout, cmd.Stderr = to, to
 	require.NoError(t, cmd.Start())

@@ -220,8 +220,8 @@ func TestUserWithoutRoot(t *testing.T) {
 	require.Equal(t, http.StatusOK, s.client(t).get(t, "/").StatusCode)
 }
 
-// What the user could not read, root does not read either: a link may lead to another user's configuration, with secrets. What
-// only the user can read is read.
+// What the user could not read, root does not read either: a link may lead to another user's configuration, with
+// secrets. What only the user can read is read.
 func TestUsersConfigurationIsReadWithTheUsersRights(t *testing.T) {
 	t.Parallel()
 	requireRoot(t)

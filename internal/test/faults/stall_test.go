@@ -88,7 +88,8 @@ func TestStalledReadersAreCut(t *testing.T) {
 // closed, or which does not read from its connection.
 func TestReadersOfSmallResponsesThatStallAreCut(t *testing.T) {
 	t.Parallel()
-	s := start(t, "--max-pool-size", "1", "--client-stall-timeout", "1", "--keepalive-timeout", "1", "--http2-cleartext")
+	s := start(t, "--max-pool-size", "1", "--client-stall-timeout", "1", "--keepalive-timeout", "1",
+		"--http2-cleartext")
 	c := s.client(t)
 	c.requireOK(t, "/pid")
 	fds := s.countFDs(t)
@@ -189,12 +190,13 @@ func TestWhatNoClientTakesIsNotKept(t *testing.T) {
 			}, options...)...)
 			s.client(t).requireOK(t, "/pid")
 
+			path := fmt.Sprintf("/large?%d", size)
 			requests := []string{
-				fmt.Sprintf("GET /large?%d HTTP/1.1\r\nHost: x\r\n\r\n", size),
-				fmt.Sprintf("GET /large?%d HTTP/1.1\r\nHost: x\r\nX-Large: %s\r\n\r\n", size, strings.Repeat("x", 20<<10)),
-				fmt.Sprintf("GET /large?%d HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", size),
-				fmt.Sprintf("GET /large?%d HTTP/1.0\r\nHost: x\r\n\r\n", size),
-				h2.ClientPreface + windowedSettings(math.MaxInt32) + http2Request("GET", fmt.Sprintf("/large?%d", size)),
+				"GET " + path + " HTTP/1.1\r\nHost: x\r\n\r\n",
+				"GET " + path + " HTTP/1.1\r\nHost: x\r\nX-Large: " + strings.Repeat("x", 20<<10) + "\r\n\r\n",
+				"GET " + path + " HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n",
+				"GET " + path + " HTTP/1.0\r\nHost: x\r\n\r\n",
+				h2.ClientPreface + windowedSettings(math.MaxInt32) + http2Request("GET", path),
 			}
 
 			conns := make([]*raw, len(requests))
@@ -265,7 +267,12 @@ func http2Request(method, target string) string {
 	var block bytes.Buffer
 
 	encoder := hpack.NewEncoder(&block)
-	for _, field := range [][2]string{{":method", method}, {":scheme", "http"}, {":authority", "x"}, {":path", target}} {
+	for _, field := range [][2]string{
+		{":method", method},
+		{":scheme", "http"},
+		{":authority", "x"},
+		{":path", target},
+	} {
 		_ = encoder.WriteField(hpack.HeaderField{Name: field[0], Value: field[1]}) // a buffer takes everything
 	}
 

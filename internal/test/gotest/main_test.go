@@ -24,7 +24,7 @@ const events = `{"Action":"run","Package":"p","Test":"TestA"}
 {"Action":"pass","Package":"p","Test":"TestC/d"}
 {"Action":"output","Package":"p","Test":"TestC","Output":"    a_test.go:7: of no interest\n"}
 {"Action":"pass","Package":"p","Test":"TestC"}
-{"Action":"output","Package":"p","Test":"TestE","Output":"    a_test.go:8: PASSENGER_LONG_TESTS=1 runs it: it is long\n"}
+{"Action":"output","Package":"p","Test":"TestE","Output":"    a_test.go:8: PASSENGER_LONG_TESTS=1 runs it: long\n"}
 {"Action":"skip","Package":"p","Test":"TestE"}
 {"Action":"output","Package":"q","Output":"PASS\n"}
 {"Action":"output","Package":"p","Output":"FAIL\n"}

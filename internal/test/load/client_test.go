@@ -159,8 +159,8 @@ type load struct {
 	failures []*failure
 }
 
-// newLoad begins, and continues until end is called, or the test ends. Clients that do not think, as in a long run, take
-// the processors from the processes that start meanwhile.
+// newLoad begins, and continues until end is called, or the test ends. Clients that do not think, as in a long run,
+// take the processors from the processes that start meanwhile.
 func (s *stand) newLoad(t *testing.T) *load {
 	t.Helper()
 	if longtests.Enabled() {

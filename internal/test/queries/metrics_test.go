@@ -65,8 +65,10 @@ func metricsOf(t *testing.T) string {
 				{AppName: hostile, Durations: f.Durations},
 			}
 		},
-		Backlogs:   func() []apiserver.Backlog { return []apiserver.Backlog{{Listener: "http"}} },
-		Companions: func() []status.Companion { return []status.Companion{{App: "shop", Name: "jobs", State: "running"}} },
+		Backlogs: func() []apiserver.Backlog { return []apiserver.Backlog{{Listener: "http"}} },
+		Companions: func() []status.Companion {
+			return []status.Companion{{App: "shop", Name: "jobs", State: "running"}}
+		},
 	})
 	require.NoError(t, err)
 

@@ -151,7 +151,8 @@ func TestEveryQueryOfTheDashboardFindsMetrics(t *testing.T) {
 		}
 	}
 
-	for _, values := range regexp.MustCompile(`"definition": "label_values\((.*), (\w+)\)"`).FindAllStringSubmatch(text, -1) {
+	definition := regexp.MustCompile(`"definition": "label_values\((.*), (\w+)\)"`)
+	for _, values := range definition.FindAllStringSubmatch(text, -1) {
 		require.Contains(t, s.checked(t, variable.Replace(strings.ReplaceAll(values[1], `\"`, `"`))), values[2])
 	}
 }

@@ -81,7 +81,8 @@ async def http(scope, receive, send):
                 break
         await respond(send, b"%d %d" % (messages > 0, size))
     elif path == "/cookies":
-        await respond(send, b"", (b"set-cookie", b"a=1"), (b"set-cookie", b"b=2"), (b"x-latin", "\xe9".encode("latin-1")))
+        latin = (b"x-latin", "\xe9".encode("latin-1"))
+        await respond(send, b"", (b"set-cookie", b"a=1"), (b"set-cookie", b"b=2"), latin)
     elif path == "/parts":
         await send({"type": "http.response.start", "status": 201, "headers": []})
         for part in (b"one ", b"", b"two"):

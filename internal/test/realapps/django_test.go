@@ -60,7 +60,9 @@ urlpatterns = [
 ]
 `
 
-const djangoUploadPage = `<form method="post" enctype="multipart/form-data">{% csrf_token %}{{ form.as_p }}<button>Send</button></form>`
+const djangoUploadPage = `<form method="post" enctype="multipart/form-data">
+{% csrf_token %}{{ form.as_p }}<button>Send</button>
+</form>`
 
 // djangoProject makes a project as the first part of Django's tutorial does, with
 // settings for production, and returns the Python that it is for.

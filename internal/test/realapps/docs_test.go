@@ -125,8 +125,8 @@ func (w *workshop) withPython(t testing.TB, interpreter string) *workshop {
 	bin := filepath.Join(w.Dir, "bin")
 	require.NoError(t, os.MkdirAll(bin, 0o755))
 	require.NoError(t, os.Symlink(interpreter, filepath.Join(bin, "python")))
-	w.env = append(w.env, "PYTHONDONTWRITEBYTECODE=1", "PASSENGER_PYTHON="+interpreter,
-		"PATH="+bin+string(filepath.ListSeparator)+filepath.Dir(interpreter)+string(filepath.ListSeparator)+os.Getenv("PATH"))
+	path := strings.Join([]string{bin, filepath.Dir(interpreter), os.Getenv("PATH")}, string(filepath.ListSeparator))
+	w.env = append(w.env, "PYTHONDONTWRITEBYTECODE=1", "PASSENGER_PYTHON="+interpreter, "PATH="+path)
 
 	return w
 }

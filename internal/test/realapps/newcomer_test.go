@@ -26,7 +26,9 @@ func TestJourneyFirstMinute(t *testing.T) {
 		"an empty directory": {map[string]string{"README": ""}, nil, []string{"no application was found in"}},
 		"another directory":  {map[string]string{"hello.py": flaskApp}, []string{"missing"}, []string{"does not exist"}},
 		"the port is taken": {
-			map[string]string{"hello.py": flaskApp}, []string{"--port", port}, []string{port, "is in use by another program"},
+			map[string]string{"hello.py": flaskApp},
+			[]string{"--port", port},
+			[]string{port, "is in use by another program"},
 		},
 		"the interpreter is missing": {
 			map[string]string{"hello.py": flaskApp}, []string{"--python", "python9"}, []string{"python9"},

@@ -98,7 +98,8 @@ func TestPHP(t *testing.T) {
 		s.get(t, "/", http.StatusOK, "front / ")
 		s.get(t, "/blog/post?x=1", http.StatusOK, "front /blog/post?x=1 ")
 		s.get(t, "/admin/", http.StatusOK, "admin /admin/index.php")
-		s.get(t, "/admin?a", http.StatusMovedPermanently, "").requireRedirect(t, http.StatusMovedPermanently, "/admin/?a")
+		s.get(t, "/admin?a", http.StatusMovedPermanently, "").
+			requireRedirect(t, http.StatusMovedPermanently, "/admin/?a")
 		s.get(t, "/style.css", http.StatusOK, "body {}")
 		s.get(t, "/docs/", http.StatusOK, "<p>docs</p>")
 		s.get(t, "/ini.php", http.StatusOK, "77M|from-user-ini")

@@ -42,7 +42,9 @@ const railsPages = `class PagesController < ApplicationController
 end
 `
 
-const railsForm = `<%= form_with url: "/upload", multipart: true do |f| %><%= f.file_field :photo %><%= f.submit %><% end %>
+const railsForm = `<%= form_with url: "/upload", multipart: true do |f| %>
+<%= f.file_field :photo %><%= f.submit %>
+<% end %>
 `
 
 const railsRoutes = `

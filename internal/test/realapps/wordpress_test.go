@@ -25,7 +25,8 @@ func (w *workshop) startDatabase(t testing.TB) *database {
 	user := "--user=" + w.run(t, "sh", "-c", "printf %s \"$(id -un)\"")
 	dir := filepath.Join(w.Dir, "db")
 	d := &database{socket: filepath.Join(w.Dir, "db.sock")}
-	w.run(t, install, "--no-defaults", "--datadir="+dir, "--auth-root-authentication-method=normal", "--skip-test-db", user)
+	w.run(t, install, "--no-defaults", "--datadir="+dir, "--auth-root-authentication-method=normal",
+		"--skip-test-db", user)
 
 	w.daemon(t, d.socket, server, "--no-defaults", "--datadir="+dir, "--socket="+d.socket, "--skip-networking",
 		"--pid-file="+filepath.Join(w.Dir, "db.pid"), "--innodb-buffer-pool-size=16M", user)
@@ -35,7 +36,8 @@ func (w *workshop) startDatabase(t testing.TB) *database {
 
 func (d *database) run(t testing.TB, w *workshop, statement string) {
 	t.Helper()
-	w.run(t, interpreters.Find(t, "mariadb", "mariadb"), "--no-defaults", "--user=root", "--socket="+d.socket, "-e", statement)
+	client := interpreters.Find(t, "mariadb", "mariadb")
+	w.run(t, client, "--no-defaults", "--user=root", "--socket="+d.socket, "-e", statement)
 }
 
 // wordPress makes an application as WordPress' guide does, by hand: the files, and a database.
@@ -77,22 +79,36 @@ func TestWordPress(t *testing.T) {
 	s := w.start(t)
 
 	s.get(t, "/", http.StatusFound, "").requireRedirect(t, http.StatusFound, "/wp-admin/install.php")
-	s.post(t, "/wp-admin/install.php?step=2", "weblog_title", "A shop", "user_name", "zoe", "admin_password", "swordfish",
-		"admin_password2", "swordfish", "pw_weak", "1", "admin_email", "zoe@example.com", "blog_public", "0", "language", "").
-		require(t, http.StatusOK, "Success!")
+	s.post(t, "/wp-admin/install.php?step=2",
+		"weblog_title", "A shop",
+		"user_name", "zoe",
+		"admin_password", "swordfish",
+		"admin_password2", "swordfish",
+		"pw_weak", "1",
+		"admin_email", "zoe@example.com",
+		"blog_public", "0",
+		"language", "",
+	).require(t, http.StatusOK, "Success!")
 	s.get(t, "/", http.StatusOK, "Hello world!")
 	s.requireStatic(t, "/wp-includes/css/dashicons.min.css", "text/css", "dashicons")
 	s.get(t, "/wp-config.php", http.StatusOK, "")
 	s.get(t, "/wp-config-sample.php~", http.StatusNotFound, "")
 
 	s.get(t, "/wp-login.php", http.StatusOK, "<form")
-	s.post(t, "/wp-login.php", "log", "zoe", "pwd", "swordfish", "wp-submit", "Log In", "testcookie", "1", "redirect_to",
-		s.base+"/wp-admin/").requireRedirect(t, http.StatusFound, "/wp-admin/")
+	s.post(t, "/wp-login.php",
+		"log", "zoe",
+		"pwd", "swordfish",
+		"wp-submit", "Log In",
+		"testcookie", "1",
+		"redirect_to", s.base+"/wp-admin/",
+	).requireRedirect(t, http.StatusFound, "/wp-admin/")
 	s.get(t, "/wp-admin/", http.StatusOK, "Dashboard")
-	s.get(t, "/wp-admin", http.StatusMovedPermanently, "").requireRedirect(t, http.StatusMovedPermanently, "/wp-admin/")
+	s.get(t, "/wp-admin", http.StatusMovedPermanently, "").
+		requireRedirect(t, http.StatusMovedPermanently, "/wp-admin/")
 
 	// Names in the place of numbers need what other servers do by rewrite rules.
-	d.run(t, w, "UPDATE wordpress.wp_options SET option_value = '/%postname%/' WHERE option_name = 'permalink_structure'; "+
+	d.run(t, w, "UPDATE wordpress.wp_options SET option_value = '/%postname%/' "+
+		"WHERE option_name = 'permalink_structure'; "+
 		"DELETE FROM wordpress.wp_options WHERE option_name = 'rewrite_rules'")
 	s.get(t, "/hello-world/", http.StatusOK, "Welcome to WordPress")
 	s.get(t, "/no-such-page/", http.StatusNotFound, "")

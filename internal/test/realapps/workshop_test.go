@@ -167,8 +167,8 @@ func python(t testing.TB, module string) string {
 	return ""
 }
 
-// daemon starts a server that the application needs, and waits until it listens on a Unix socket. It ends with the test,
-// after what uses it.
+// daemon starts a server that the application needs, and waits until it listens on a Unix socket. It ends with the
+// test, after what uses it.
 func (w *workshop) daemon(t testing.TB, socket, name string, args ...string) {
 	t.Helper()
 	cmd := exec.Command(name, args...)

@@ -149,7 +149,8 @@ func TestDashboardWithoutInstanceOrPort(t *testing.T) {
 	require.NoError(t, err)
 	r = b.run(t, "passenger", "dashboard", "--port", port)
 	require.Equal(t, 1, r.status)
-	require.Regexp(t, `^ERROR: cannot serve the page: .*address already in use\. Choose another port with --port\.\n$`, r.stderr)
+	require.Regexp(t,
+		`^ERROR: cannot serve the page: .*address already in use\. Choose another port with --port\.\n$`, r.stderr)
 }
 
 func TestDashboardOfATenantShowsOnlyTheirs(t *testing.T) {
@@ -196,7 +197,8 @@ func TestDashboardOnTheAddressOfMetrics(t *testing.T) {
 	require.NoError(t, err)
 
 	ask := func(method, path, name, password string) int {
-		r, err := http.NewRequestWithContext(t.Context(), method, "http://"+address+path, strings.NewReader(`{"name":"`+s.name+`"}`))
+		body := strings.NewReader(`{"name":"` + s.name + `"}`)
+		r, err := http.NewRequestWithContext(t.Context(), method, "http://"+address+path, body)
 		require.NoError(t, err)
 		r.Header.Set("Content-Type", "application/json")
 

@@ -119,7 +119,9 @@ func TestDetectShowsTheInterpreter(t *testing.T) {
 	run := func(version string, args ...string) (string, error) {
 		require.NoError(t, os.WriteFile(filepath.Join(dir, ".python-version"), []byte(version), 0o600))
 
-		args = append([]string{"detect", dir, "--envvar", "PYENV_ROOT=" + dir + "/pyenv", "--envvar", "PYENV_VERSION="}, args...)
+		args = append([]string{
+			"detect", dir, "--envvar", "PYENV_ROOT=" + dir + "/pyenv", "--envvar", "PYENV_VERSION=",
+		}, args...)
 		cmd := exec.Command(filepath.Join(built, "passenger"), args...)
 		cmd.Env = append(os.Environ(), "HOME="+dir)
 		out, err := cmd.CombinedOutput()

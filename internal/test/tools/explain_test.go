@@ -36,8 +36,8 @@ func TestExplain(t *testing.T) {
 			"If it is to serve one, its first request starts a process.\n" + running, 1},
 		{[]string{"--name", "sho"}, "", "The instance has no application of the name \"sho\". " +
 			"If it is to serve one, its first request starts a process.\n" + running, 1},
-		{[]string{"/a", "/b"}, "", "There are 2 arguments, and 'passenger explain' takes one path. See 'passenger explain " +
-			"--help' for more information.\n", 1},
+		{[]string{"/a", "/b"}, "", "There are 2 arguments, and 'passenger explain' takes one path. " +
+			"See 'passenger explain --help' for more information.\n", 1},
 		{[]string{"/a", "--name", "b"}, "", "Please pass either a path or --name. See 'passenger explain --help' for " +
 			"more information.\n", 1},
 	} {

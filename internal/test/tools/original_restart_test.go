@@ -85,7 +85,8 @@ func TestOriginalToolReopensLogs(t *testing.T) {
 	require.NoError(t, os.Rename(access, access+".1"))
 	r = finish(t, s.original(t.Context(), t, "passenger-config", "reopen-logs"))
 	require.Zero(t, r.status, r.stderr)
-	require.Regexp(t, `^Reopening logs for .+ watchdog\nReopening logs for .+ core \(through reinheritance\)\nAll done\n$`, r.stdout)
+	require.Regexp(t, `^Reopening logs for .+ watchdog\n`+
+		`Reopening logs for .+ core \(through reinheritance\)\nAll done\n$`, r.stdout)
 	eventually(t, func() error {
 		s.get(t)
 		_, err := os.Stat(access)

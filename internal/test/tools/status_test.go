@@ -22,7 +22,8 @@ const date = `\d{4}-\d\d-\d\d \d\d:\d\d:\d\d [+-]\d{4}`
 
 // layout is what the original prints, line by line.
 func layout(s *server, name string) []string {
-	const process = `  \* PID: ([\d ]{5}|\d{6,})   Sessions: [\d ]{2}      Processed: [\d ]{5}   Uptime: (\d+[dhm] )*\d+s`
+	const process = `  \* PID: ([\d ]{5}|\d{6,})   Sessions: [\d ]{2}      ` +
+		`Processed: [\d ]{5}   Uptime: (\d+[dhm] )*\d+s`
 
 	return []string{
 		`Version : ` + regexp.QuoteMeta(passenger.Version),

@@ -54,8 +54,8 @@ class PhusionPassenger extends EventEmitter {
 
   set advertisedConcurrencyLevel(level) {
     if (level !== null && !(Number.isInteger(level) && level >= 0 && level < 2 ** 31)) {
-      throw new TypeError('PhusionPassenger.advertisedConcurrencyLevel has to be a number of requests, 0 for no limit, ' +
-        `or null; it cannot be ${String(level)}.`);
+      throw new TypeError('PhusionPassenger.advertisedConcurrencyLevel has to be a number of requests, ' +
+        `0 for no limit, or null; it cannot be ${String(level)}.`);
     }
 
     this.#concurrency = level;
@@ -69,7 +69,8 @@ async function announceExit(api) {
     try {
       await listener.call(api);
     } catch (err) {
-      process.stderr.write(`The application's listener for PhusionPassenger's 'exit' failed: ${err?.stack || String(err)}\n`);
+      const reason = err?.stack || String(err);
+      process.stderr.write(`The application's listener for PhusionPassenger's 'exit' failed: ${reason}\n`);
     }
   }));
 }

@@ -20,8 +20,8 @@ function checkOwner(startupFile, owner) {
 
   const { uid } = fs.statSync(startupFile);
   if (uid !== Number(owner)) {
-    throw new Error(`${startupFile} belongs to user ${uid} now, and the process runs as user ${owner}, who owned it when ` +
-      'the start began. Start again when it is not being replaced.');
+    throw new Error(`${startupFile} belongs to user ${uid} now, and the process runs as user ${owner}, ` +
+      'who owned it when the start began. Start again when it is not being replaced.');
   }
 }
 

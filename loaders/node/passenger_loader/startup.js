@@ -79,8 +79,8 @@ function explain(code) {
 
   if (code === UNSETTLED_AWAIT) {
     return 'The application ended before an HTTP server of it listened, at a top-level await that never settles: ' +
-      'Node.js had nothing left to do that could settle it. Look at each await at the top level of the startup file and ' +
-      'of what it imports.';
+      'Node.js had nothing left to do that could settle it. Look at each await at the top level of the startup ' +
+      'file and of what it imports.';
   }
 
   if (code !== 0) {

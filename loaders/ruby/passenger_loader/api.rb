@@ -17,7 +17,8 @@ module PhusionPassenger
     # with whether the process was forked by a preloader.
     def on_event(event, &block)
       unless EVENTS.include?(event)
-        warn("PhusionPassenger.on_event: there is no event #{event.inspect}, only #{EVENTS.map(&:inspect).join(", ")}. " \
+        known = EVENTS.map(&:inspect).join(", ")
+        warn("PhusionPassenger.on_event: there is no event #{event.inspect}, only #{known}. " \
              "Its handler will never be called.")
       end
 
@@ -37,7 +38,8 @@ module PhusionPassenger
     # Loads a library that comes with the loader.
     def require_passenger_lib(name)
       file = LIBRARIES.fetch(name.to_s) do
-        raise LoadError, "there is no Passenger library #{name.inspect}, only #{LIBRARIES.keys.map(&:inspect).join(", ")}"
+        known = LIBRARIES.keys.map(&:inspect).join(", ")
+        raise LoadError, "there is no Passenger library #{name.inspect}, only #{known}"
       end
 
       require File.expand_path("../#{file}", __dir__)

@@ -53,7 +53,8 @@ module Routes
   end
 
   def show_env(env)
-    plain([JSON.generate(env.select { |_, value| [String, TrueClass, FalseClass, Array].any? { |type| type === value } })])
+    types = [String, TrueClass, FalseClass, Array]
+    plain([JSON.generate(env.select { |_, value| types.any? { |type| type === value } })])
   end
 
   def echo(env)

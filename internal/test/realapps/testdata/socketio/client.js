@@ -9,7 +9,12 @@ const { io } = require('socket.io-client')
 const [url, transports, messages] = process.argv.slice(2)
 
 // By cookies the server knows which process has the session.
-const socket = io(url, { transports: transports.split(','), withCredentials: true, reconnection: false, timeout: 10000 })
+const socket = io(url, {
+  transports: transports.split(','),
+  withCredentials: true,
+  reconnection: false,
+  timeout: 10000
+})
 
 function fail (what) {
   console.error(`cannot chat by ${transports}:`, what)
