@@ -301,7 +301,8 @@ func TestPHPFrontControllerInPublic(t *testing.T) {
 	root, err := filepath.EvalSymlinks(w.dir)
 	require.NoError(t, err)
 	s.get(t, "/users/1", http.StatusOK, "route /users/1 "+filepath.Join(root, "public"))
-	s.post(t, "/users", "name", "a & b").require(t, http.StatusOK, "route /users "+filepath.Join(root, "public")+" a & b")
+	shown := "route /users " + filepath.Join(root, "public") + " a & b"
+	s.post(t, "/users", "name", "a & b").require(t, http.StatusOK, shown)
 	s.requireStatic(t, "/app.css", "text/css", "p {}")
 	s.requireStream(t, "/stream", "first", "second")
 	s.lacks(gotSocket, "PHP")

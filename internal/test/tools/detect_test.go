@@ -69,7 +69,7 @@ func TestDetectNamesWhatIsWrong(t *testing.T) {
 		"a hint":      {map[string]string{"composer.json": "{}"}, nil, "--startup-file NAME.php"},
 		"interpreter": {map[string]string{"app.js": ""}, []string{"--nodejs", "/missing/node"}, "Problem:        the interpreter /missing/node"},
 		"module":      {nil, []string{"--startup-file", "shop.wsgi:app"}, "shop/wsgi.py does not exist"},
-		"arguments":   {nil, []string{"a", "b"}, "accepts at most 1 arg"},
+		"arguments":   {nil, []string{"a", "b"}, "takes one directory"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -163,7 +163,7 @@ func TestStatusWithoutInstance(t *testing.T) {
 		{[]string{"--show=xml", "--json"}, "ERROR: --show=xml has no form in JSON: leave out --json"},
 		{[]string{"--show=backtraces", "--json"}, "ERROR: --show=backtraces has no form in JSON"},
 		{[]string{"--nothing"}, "unknown flag: --nothing: 'passenger-status --help' lists the options"},
-		{[]string{"a", "b"}, "one instance can be shown"},
+		{[]string{"a", "b"}, "takes one instance"},
 		{[]string{"--watch", "--interval", "0s"}, "too short"},
 	} {
 		r := b.run(t, "passenger-status", test.args...)
