@@ -147,8 +147,8 @@ func (d *directory) nodeStreams(s *Streams) {
 	}
 }
 
-// dependsOnAdapter reports whether Socket.IO may pass messages on to other processes, as by @socket.io/redis-adapter, or
-// socket.io-redis of earlier versions.
+// dependsOnAdapter reports whether Socket.IO may pass messages on to other processes, as by @socket.io/redis-adapter,
+// or socket.io-redis of earlier versions.
 func (p *packageJSON) dependsOnAdapter() bool {
 	for name := range p.Dependencies {
 		ofSocketIO := strings.Contains(name, "socket.io")

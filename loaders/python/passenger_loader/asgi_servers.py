@@ -100,7 +100,8 @@ def _raise_default_of_h11():
 class Hypercorn:
     """Serves by hypercorn."""
 
-    # It does not by itself, either. In uvloop, versions such as 0.13 have send raise an exception once a client has left.
+    # It does not by itself, either. In uvloop, versions such as 0.13 have send raise an exception once a client has
+    # left.
     uses_uvloop = False
 
     def __init__(self, application):
