@@ -246,8 +246,7 @@ func (c *companions) start(
 	}
 
 	// As the pool does, so that a link that leads to another release meanwhile changes nothing.
-	app := c.app
-	app.Root = root
+	app := c.app.InRelease(root)
 
 	//nolint:forcetypeassert,errcheck // the factory is that of spawner.New
 	return c.server.factory.(spawner.CompanionStarter).StartCompanion(ctx, app, spawner.Companion{
