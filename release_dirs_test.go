@@ -195,10 +195,12 @@ func TestFilesOfAReleaseStayItsOwnWhereTheLinkLeadsElsewhere(t *testing.T) {
 		o.App.Root = filepath.Join(d.dir, "current")
 		o.App.EnvFiles = []string{filepath.Join(o.App.Root, ".env")}
 		o.App.Python = filepath.Join(o.App.Root, "venv/bin/python")
+		o.MinProcesses = 1
 
 		f.get(o).Close(passenger.KeepAlive)
 		d.use("2")
 		require.True(f, f.factory.Kill(1000))
+		synctest.Wait()
 		f.get(o).Close(passenger.KeepAlive)
 		require.Equal(f, []string{filepath.Join(d.release("1"), ".env")}, spawned.EnvFiles)
 		require.Equal(f, filepath.Join(d.release("1"), "venv/bin/python"), spawned.Python)
