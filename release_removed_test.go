@@ -45,6 +45,7 @@ func TestReleaseThatWasRemovedIsReplacedByTheOneTheLinkLeadsTo(t *testing.T) {
 		"more are needed": func(f *fixture, o *passenger.Options) {
 			ctx, cancel := context.WithTimeout(f.Context(), time.Minute)
 			defer cancel()
+
 			for range 3 {
 				s, err := f.Get(ctx, o)
 				require.NoError(f, err)

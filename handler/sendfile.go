@@ -189,8 +189,8 @@ func (s *Sendfile) findAccelerated(uri string) (root, name string, err error) {
 	return "", "", fmt.Errorf("X-Accel-Redirect: %q is below none of the paths that it may name files by", uri)
 }
 
-// openAccelerated is openFile for the file of an X-Accel-Redirect. A root in the application's directory is first that of
-// the release of the process that responds: the links in Root may lead to one that does not serve yet.
+// openAccelerated is openFile for the file of an X-Accel-Redirect. A root in the application's directory is first that
+// of the release of the process that responds: the links in Root may lead to one that does not serve yet.
 func (x *exchange) openAccelerated(root, name string, err error, uid int) *sentFile {
 	rel, outside := filepath.Rel(x.h.cfg.Options.App.Root, root)
 	if release := x.upstream.session.ReleaseRoot(); release != "" && outside == nil && filepath.IsLocal(rel) {
