@@ -151,7 +151,7 @@ func (o *output) logLine(line []byte) {
 	_, _ = o.requests.Write(append(bytes.Clone(line), '\n'))
 }
 
-// cutLetter returns how many bytes there are at the end of a piece of a letter in UTF-8 that goes on behind it.
+// cutLetter returns how many bytes there are at the end of a piece of a letter in UTF-8 that continues behind it.
 func cutLetter(piece []byte) int {
 	for n := 1; n < min(utf8.UTFMax, len(piece)); n++ {
 		if last := piece[len(piece)-n:]; utf8.RuneStart(last[0]) {

@@ -246,7 +246,7 @@ func (l *logFile) turnTo(f *os.File, dir os.FileInfo) error {
 }
 
 // followDirectory opens the file again if its path leads to another directory, as after a deploy that has switched a
-// link: the one before may be removed, and nobody looks for a log there. A file that was moved away within its
+// link: the one before may be removed, and no reader looks for a log there. A file that was moved away within its
 // directory stays, until what has moved it says so. It needs the lock writing.
 func (l *logFile) followDirectory() {
 	if l.dir == nil {
