@@ -155,6 +155,11 @@ func (g *group) finishSpawn(fx *effects, a *spawnAttempt, proc spawner.Process, 
 		return true
 	}
 
+	if a.removed && g.pool.state == poolOpen {
+		g.restartRemoved(fx, a.release, err)
+		return false
+	}
+
 	g.lastFailure = newSpawnFailure(a.failure, err)
 	g.pool.rememberFailureLocked(a.failure)
 	g.fireSpawnFailed(fx, a.failure, err)
@@ -235,6 +240,8 @@ type spawnAttempt struct {
 	proc    spawner.Process
 	err     error
 	failure *FailedSpawn
+	// removed is release.isRemoved after a failure.
+	removed bool
 }
 
 // run spawns a process and hands it to the group.
@@ -254,6 +261,7 @@ func (a *spawnAttempt) run(ctx context.Context) {
 	defer func() {
 		if a.err != nil {
 			a.failure = a.newFailedSpawn(a.err)
+			a.removed = a.release.isRemoved(g.pool)
 		}
 
 		g.pool.update(func(fx *effects) { attached = g.finishSpawn(fx, a, a.proc, a.err) })

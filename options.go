@@ -143,7 +143,8 @@ type Options struct {
 	// process.
 	StickySessionID uint32
 	// MaxRequests is the number of requests after which a process is replaced. Zero, like
-	// Unlimited, means never. The value of the latest get counts.
+	// Unlimited, means never. The value of the latest get counts. In a rolling restart, and after one
+	// that has failed, old processes stay until new ones replace them.
 	MaxRequests int
 	// MaxRequestsJitter, from 0 to 1, is the share of MaxRequests by which a process may be
 	// replaced earlier. Each process has its own point in that range, so that not all are replaced
@@ -157,9 +158,9 @@ type Options struct {
 	// Unlimited, means no limit. The value of the latest get counts.
 	MaxRequestTime time.Duration
 	// MemoryLimit limits the memory, in bytes, of a process and all that it has started. Shared
-	// memory does not count. A process above it finishes its requests and is replaced; one above
-	// HardMemoryLimit is killed. Zero, like Unlimited, means no limit. Both need
-	// Config.MetricsInterval.
+	// memory does not count. A process above it finishes its requests and is replaced, unless
+	// it is the last old one of a rolling restart, or of one that has failed; one above HardMemoryLimit is
+	// killed. Zero, like Unlimited, means no limit. Both need Config.MetricsInterval.
 	MemoryLimit, HardMemoryLimit int64
 	// MaxOutOfBandWorkInstances limits the processes that do out-of-band work at the same time.
 	// Zero means 1.

@@ -85,9 +85,19 @@ func (p *Pool) idleVictim() *process {
 }
 
 // isIrreplaceable reports whether the process is the last one that can serve, because the new
-// release does not start. While the pool drains, no get will come for it any more.
+// release has not started. While the pool drains, no get will come for it any more.
 func (pr *process) isIrreplaceable() bool {
-	return pr.group.enabled.len() == 1 && pr.group.isResisting() && pr.group.pool.state == poolOpen
+	g := pr.group
+	return pr.state == stateEnabled && g.enabled.len() == 1 && pr.awaitsSuccessor() && g.pool.state == poolOpen
+}
+
+// awaitsSuccessor reports whether no process of the new release would take the place of this one: the
+// release does not start, or a rolling restart is about to show whether it does.
+func (pr *process) awaitsSuccessor() bool {
+	g := pr.group
+	inRestart := g.restart != nil && g.restart.rolling && pr.generation != g.release.generation
+
+	return inRestart || g.isResisting()
 }
 
 // SetMaxPoolSize changes Config.MaxPoolSize. If there are more processes, idle ones end at once and

@@ -111,8 +111,8 @@ func withFirstCPU(m ProcessMetrics, age time.Duration) ProcessMetrics {
 	return m
 }
 
-// enforceMemoryLimit replaces a process above MemoryLimit after its requests, and kills one above
-// HardMemoryLimit.
+// enforceMemoryLimit replaces a process above MemoryLimit after its requests, unless that would leave
+// none that serves, and kills one above HardMemoryLimit.
 func (g *group) enforceMemoryLimit(fx *effects, pr *process) {
 	used, known := pr.metrics.RealMemory().Get()
 	if !known {
@@ -133,7 +133,8 @@ func (g *group) enforceMemoryLimit(fx *effects, pr *process) {
 				"bytes", used, "limit", g.opts.HardMemoryLimit)...)
 			pr.killLocked()
 		})
-	case g.opts.MemoryLimit > 0 && used > g.opts.MemoryLimit && pr.state != stateDetached:
+	case g.opts.MemoryLimit > 0 && used > g.opts.MemoryLimit && pr.state != stateDetached &&
+		!pr.isIrreplaceable():
 		g.counts.Limits.Memory++
 		in := pr.incidentLocked(IncidentMemory)
 		in.Limit = strconv.FormatInt(g.opts.MemoryLimit, 10) + " bytes"

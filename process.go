@@ -240,7 +240,7 @@ func (pr *process) endSession(fx *effects, sock *socket) {
 
 	// Without a successor, a process above its limit is better than none.
 	if limit := g.opts.requestLimit(pr.jitter); limit > 0 && pr.processed >= limit && pr.state != stateDisabled &&
-		!g.isResisting() {
+		!pr.awaitsSuccessor() {
 		g.counts.Limits.Requests++
 		g.detachAndReconcile(fx, pr)
 		return

@@ -70,7 +70,7 @@ func (r *release) prepare(p *Pool) (spawner.Spawner, error) {
 		root, linkErr := filepath.EvalSymlinks(app.Root)
 		switch {
 		case linkErr == nil:
-			app.Root = root
+			app = app.InRelease(root)
 		case current != nil:
 			return current, nil
 		} // else the error of the spawner says more than this one

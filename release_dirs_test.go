@@ -177,3 +177,35 @@ func TestReleaseDirsOfAFailedRestartAreTheOldOnes(t *testing.T) {
 		require.Equal(f, passenger.ReleaseDirs{Serving: []string{d.release("1")}}, dirs())
 	})
 }
+
+// The environment of a release, its interpreter and its code belong together, also when a process is started after the
+// link was switched and before the restart.
+func TestFilesOfAReleaseStayItsOwnWhereTheLinkLeadsElsewhere(t *testing.T) {
+	d := newDeploys(t)
+	d.use("1")
+
+	var spawned spawner.App
+
+	script := spawnertest.Script{BeforeSpawn: func(_ context.Context, _ int, app spawner.App) error {
+		spawned = app
+		return nil
+	}}
+	inBubble(t, 3, script, func(f *fixture) {
+		o := options("a")
+		o.App.Root = filepath.Join(d.dir, "current")
+		o.App.EnvFiles = []string{filepath.Join(o.App.Root, ".env")}
+		o.App.Python = filepath.Join(o.App.Root, "venv/bin/python")
+		o.MinProcesses = 1
+
+		f.get(o).Close(passenger.KeepAlive)
+		d.use("2")
+		require.True(f, f.factory.Kill(1000))
+		synctest.Wait()
+		f.get(o).Close(passenger.KeepAlive)
+		require.Equal(f, []string{filepath.Join(d.release("1"), ".env")}, spawned.EnvFiles)
+		require.Equal(f, filepath.Join(d.release("1"), "venv/bin/python"), spawned.Python)
+
+		require.NoError(f, <-f.begin(passenger.RestartOptions{}))
+		require.Equal(f, []string{filepath.Join(d.release("2"), ".env")}, spawned.EnvFiles)
+	})
+}

@@ -56,6 +56,9 @@ func (s *Session) GUPID() string { return s.process.info.GUPID }
 // UID returns the user ID the process runs as.
 func (s *Session) UID() int { return s.process.info.UID }
 
+// ReleaseRoot returns the directory the process runs in, with links resolved; empty if it is unknown.
+func (s *Session) ReleaseRoot() string { return s.process.root }
+
 // WithRights runs f, which looks at files, with the rights of the user the process runs as. f must not start
 // goroutines.
 func (s *Session) WithRights(f func() error) error {

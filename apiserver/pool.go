@@ -185,7 +185,12 @@ func (c *call) restartGroup() {
 		}
 	}
 
-	c.json(http.StatusOK, map[string]bool{"restarted": n > 0})
+	restarted := n > 0
+	if !restarted && c.rights.modify && c.cfg.RestartAbsent != nil {
+		restarted = c.cfg.RestartAbsent(order.Name)
+	}
+
+	c.json(http.StatusOK, map[string]bool{"restarted": restarted})
 }
 
 // keysOf are the API keys of the applications of this name that the caller may

@@ -78,6 +78,9 @@ type Config struct {
 	// Shutdown makes the program end, as SIGTERM does. It is called when the
 	// response is written, and must not wait for the API's server to end.
 	Shutdown func()
+	// RestartAbsent is called for an application to restart that the pool does not have, because it had no request for
+	// a while. It reports whether the name is that of a configured one; nil means that none is.
+	RestartAbsent func(name string) bool
 	// ReopenLogs opens the log files again by their names.
 	ReopenLogs func() error
 	// Ready returns why the program is not ready to serve; nil means that it always is.

@@ -2,6 +2,7 @@ package handler_test
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"io"
 	"net"
@@ -49,7 +50,7 @@ func serveConfig(t *testing.T, script spawnertest.Script, cfg handler.Config, te
 		pool, err := passenger.New(passenger.Config{MaxPoolSize: 2, Spawner: s.factory, SelfChecks: true})
 		require.NoError(t, err)
 		s.pool = pool
-		cfg.Options.App.Root, cfg.Options.App.GroupName = "/app", "app"
+		cfg.Options.App.Root, cfg.Options.App.GroupName = cmp.Or(cfg.Options.App.Root, "/app"), "app"
 		s.cfg = cfg
 		s.handler, err = handler.New(pool, cfg)
 		require.NoError(t, err)

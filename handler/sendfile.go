@@ -34,7 +34,7 @@ func (x *exchange) openSentFile() *sentFile {
 
 	if named := r.header["X-Accel-Redirect"]; len(named) == 1 && len(s.Accel) > 0 {
 		root, name, err := s.findAccelerated(named[0])
-		return x.openAsApplication(func(uid int) *sentFile { return openFile(root, name, err, uid) })
+		return x.openAsApplication(func(uid int) *sentFile { return x.openAccelerated(root, name, err, uid) })
 	}
 
 	return nil
@@ -187,6 +187,20 @@ func (s *Sendfile) findAccelerated(uri string) (root, name string, err error) {
 	}
 
 	return "", "", fmt.Errorf("X-Accel-Redirect: %q is below none of the paths that it may name files by", uri)
+}
+
+// openAccelerated is openFile for the file of an X-Accel-Redirect. A root in the application's directory is first that
+// of the release of the process that responds: the links in Root may lead to one that does not serve yet.
+func (x *exchange) openAccelerated(root, name string, err error, uid int) *sentFile {
+	rel, outside := filepath.Rel(x.h.cfg.Options.App.Root, root)
+	if release := x.upstream.session.ReleaseRoot(); release != "" && outside == nil && filepath.IsLocal(rel) {
+		own := openFile(filepath.Join(release, rel), name, err, uid)
+		if !errors.Is(own.err, fs.ErrNotExist) {
+			return own
+		}
+	}
+
+	return openFile(root, name, err, uid)
 }
 
 // openFile opens a regular file below a root, unless finding it has failed with err. It follows no link, since the

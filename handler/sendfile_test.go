@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
 	"github.com/gopassenger/passenger/internal/test/interpreters"
 	"github.com/gopassenger/passenger/internal/test/logged"
@@ -227,4 +228,44 @@ func TestSendfileComparesRealPaths(t *testing.T) {
 		require.Equal(s, http.StatusOK, status)
 		require.Equal(s, "releases/8/storage/x", body)
 	})
+}
+
+// The link leads to a release that does not serve yet, or that does not start.
+func TestAcceleratedFilesAreThoseOfTheProcessesRelease(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"releases/7/storage/x", "releases/8/storage/x", "releases/8/storage/new", "shared/y"} {
+		path := filepath.Join(dir, name)
+		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
+		require.NoError(t, os.WriteFile(path, []byte(name), 0o644))
+	}
+
+	current := filepath.Join(dir, "current")
+	use := func(n string) {
+		require.NoError(t, os.Symlink("releases/"+n, current+".new"))
+		require.NoError(t, os.Rename(current+".new", current))
+	}
+	use("7")
+
+	cfg := handler.Config{Sendfile: handler.Sendfile{Accel: map[string]string{
+		"/storage/": filepath.Join(current, "storage"), "/shared/": filepath.Join(dir, "shared"),
+	}}}
+	cfg.Options.App.Root = current
+	serveConfig(t, sending(), cfg, func(s *site) {
+		require.Equal(s, "releases/7/storage/x", s.accelerated("/storage/x"))
+		use("8")
+		require.Equal(s, "releases/7/storage/x", s.accelerated("/storage/x"))
+		require.Equal(s, "releases/8/storage/new", s.accelerated("/storage/new"), "what is only there")
+		require.Equal(s, "shared/y", s.accelerated("/shared/y"))
+
+		require.NoError(s, s.pool.Restart(s.Context(), "app", passenger.RestartOptions{}))
+		require.Equal(s, "releases/8/storage/x", s.accelerated("/storage/x"))
+	})
+}
+
+// accelerated returns the file that X-Accel-Redirect names.
+func (s *site) accelerated(path string) string {
+	resp, body := s.do(http.MethodGet, "/", "", "X-Say", "X-Accel-Redirect: "+path)
+	require.Equal(s, http.StatusOK, resp.StatusCode, path)
+
+	return body
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-logr/logr"
 )
@@ -110,13 +111,21 @@ func (s *stream) Write(p []byte) (int, error) {
 	n, beyond := len(p), 0
 	for len(p) > 0 {
 		piece, rest, whole := bytes.Cut(p, []byte{'\n'})
-		if room := maxLogLine - len(s.partial); len(piece) > room {
+		room := maxLogLine - len(s.partial)
+		tooLong := len(piece) > room
+		if tooLong {
 			piece, rest, whole = p[:room], p[room:], true
 		}
 
 		s.partial = append(s.partial, piece...)
 		p = rest
-		if whole && !s.flush() {
+
+		next := 0
+		if tooLong {
+			next = cutLetter(s.partial)
+		}
+
+		if whole && !s.flush(next) {
 			beyond++
 		}
 	}
@@ -142,22 +151,38 @@ func (o *output) logLine(line []byte) {
 	_, _ = o.requests.Write(append(bytes.Clone(line), '\n'))
 }
 
-// flush logs what is there of a line. It reports whether that is within the process's
-// share.
-func (s *stream) flush() (within bool) {
-	line := bytes.TrimSuffix(s.partial, []byte{'\r'})
+// cutLetter returns how many bytes there are at the end of a piece of a letter in UTF-8 that continues behind it.
+func cutLetter(piece []byte) int {
+	for n := 1; n < min(utf8.UTFMax, len(piece)); n++ {
+		if last := piece[len(piece)-n:]; utf8.RuneStart(last[0]) {
+			if utf8.FullRune(last) {
+				return 0
+			}
+
+			return n
+		}
+	}
+
+	return 0
+}
+
+// flush logs what is there of a line, but for the last bytes, next, which begin the next piece. It reports whether
+// that is within the process's share.
+func (s *stream) flush(next int) (within bool) {
+	end := len(s.partial) - next
+	line := bytes.TrimSuffix(s.partial[:end], []byte{'\r'})
 	if within = true; s.output.ignore == nil || !s.output.ignore(line) {
 		within = s.output.enqueue(s.name, line)
 	}
 
-	s.partial = s.partial[:0]
+	s.partial = s.partial[:copy(s.partial, s.partial[end:])]
 
 	return within
 }
 
 // end flushes and releases memory.
 func (s *stream) end() {
-	s.flush()
+	s.flush(0)
 	s.partial = nil
 }
 

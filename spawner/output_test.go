@@ -40,14 +40,23 @@ func TestLines(t *testing.T) {
 	for name, test := range map[string]struct {
 		writes, lines []string
 	}{
-		"one write":        {[]string{"a\nb\n"}, []string{"a", "b"}},
-		"many writes":      {[]string{"a", "b\nc", "\n"}, []string{"ab", "c"}},
-		"no end":           {[]string{"a"}, []string{"a"}},
-		"Windows":          {[]string{"a\r\nb\r\n"}, []string{"a", "b"}},
-		"empty ones":       {[]string{"\n\na\n\n"}, []string{"a"}},
-		"just fits":        {[]string{long + "\n"}, []string{long}},
-		"too long":         {[]string{long + "y\n"}, []string{long, "y"}},
-		"much too long":    {[]string{long, long, long + "\n"}, []string{long, long, long}},
+		"one write":     {[]string{"a\nb\n"}, []string{"a", "b"}},
+		"many writes":   {[]string{"a", "b\nc", "\n"}, []string{"ab", "c"}},
+		"no end":        {[]string{"a"}, []string{"a"}},
+		"Windows":       {[]string{"a\r\nb\r\n"}, []string{"a", "b"}},
+		"empty ones":    {[]string{"\n\na\n\n"}, []string{"a"}},
+		"just fits":     {[]string{long + "\n"}, []string{long}},
+		"too long":      {[]string{long + "y\n"}, []string{long, "y"}},
+		"much too long": {[]string{long, long, long + "\n"}, []string{long, long, long}},
+		"too long, cut in a letter": {
+			[]string{long[:maxLogLine-1] + "é\n"}, []string{long[:maxLogLine-1], "é"},
+		},
+		"too long, with a letter in two writes": {
+			[]string{long[:maxLogLine-3] + "\xf0\x9f\x98", "\x80y\n"}, []string{long[:maxLogLine-3], "😀y"},
+		},
+		"too long and wild": {
+			[]string{long[:maxLogLine-2] + "\xff\x80\x80\n"}, []string{long[:maxLogLine-2] + "\xff\x80", "\x80"},
+		},
 		"nothing":          {nil, nil},
 		"control and wild": {[]string{"\x1b[0m\xff\n"}, []string{"\x1b[0m\xff"}},
 	} {

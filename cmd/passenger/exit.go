@@ -24,6 +24,9 @@ func exit(status int, format string, args ...any) error {
 // errSaid ends the program with status 1 when everything was said.
 var errSaid = &exitError{status: 1}
 
+// tooFewFiles is what to do about EMFILE.
+const tooFewFiles = "the limit on open files is too low: raise it (ulimit -n, or LimitNOFILE= of a service)"
+
 // report says why program ends and returns the status to end it with.
 func report(w io.Writer, program string, err error) (status int) {
 	if e, ok := errors.AsType[*exitError](err); ok {
@@ -38,8 +41,7 @@ func report(w io.Writer, program string, err error) (status int) {
 	fmt.Fprintf(w, "%s: %s\n", program, strings.ReplaceAll(err.Error(), "\n", "\n"+program+": "))
 	if errors.Is(err, syscall.EMFILE) {
 		// It may happen wherever a file is opened, and the error says what to do about that file.
-		fmt.Fprintf(w, "%s: the limit on open files is too low: raise it (ulimit -n, or LimitNOFILE= of a service)\n",
-			program)
+		fmt.Fprintf(w, "%s: %s\n", program, tooFewFiles)
 	}
 
 	return 1

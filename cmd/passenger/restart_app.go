@@ -180,7 +180,7 @@ func havingApp(ctx context.Context, all []instancedir.Instance, path string) (ha
 func listApps(ctx context.Context, c *apiserver.Client) ([]admin.App, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	return admin.Apps(ctx, c)
+	return admin.AllApps(ctx, c)
 }
 
 // terminalsOf returns input and output, if both are terminals.

@@ -187,6 +187,23 @@ func (r *running) awaitApps(ctx context.Context) error {
 	return err
 }
 
+// notStarted tells why there is no server, and returns what the program ends with.
+func (r *running) notStarted(err error) error {
+	r.report.failed(err)
+
+	if !r.cfg.LogsJSON() {
+		return err
+	}
+
+	r.complain(err.Error())
+
+	if errors.Is(err, syscall.EMFILE) {
+		r.complain(tooFewFiles)
+	}
+
+	return errSaid
+}
+
 // say prints a message, as a record where all that is printed may be read by a program.
 func (r *running) say(message string) { r.print(r.out, "INFO", message) }
 

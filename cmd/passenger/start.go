@@ -119,30 +119,27 @@ func start(cmd *cobra.Command, load func() (agent.Config, error), signals <-chan
 		return inBackground(ctx, cfg, out, errOut)
 	}
 
-	ports, err := cfg.Become(ctx)
-	if err != nil {
-		report.failed(err)
-		return err
-	}
-
-	instance, err := agent.Start(ctx, *cfg, ports, reconfigure)
-	if err != nil {
-		report.failed(err)
-		return err
-	}
-
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	go serveSignals(ctx, instance)
 	r := &running{
 		cfg:        cfg,
-		instance:   instance,
 		signals:    signals,
 		report:     report,
 		out:        out,
 		errOut:     errOut,
 		onTerminal: hasTerminal(),
 	}
+
+	ports, err := cfg.Become(ctx)
+	if err != nil {
+		return r.notStarted(err)
+	}
+
+	if r.instance, err = agent.Start(ctx, *cfg, ports, reconfigure); err != nil {
+		return r.notStarted(err)
+	}
+
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go serveSignals(ctx, r.instance)
 
 	return r.run(ctx, cancel)
 }

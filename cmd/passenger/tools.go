@@ -17,6 +17,7 @@ import (
 
 	"github.com/gopassenger/passenger/internal/agent"
 	"github.com/gopassenger/passenger/internal/options"
+	"github.com/gopassenger/passenger/internal/terminal"
 )
 
 // callTimeout bounds the time that an instance may take to respond.
@@ -225,14 +226,40 @@ func (t tools) run(f func(ctx context.Context, cmd *cobra.Command, args []string
 			case <-ctx.Done():
 			}
 		}()
+
+		out := &checkedOutput{Writer: cmd.OutOrStdout()}
+		if !terminal.Is(out.Writer) { // else commands look for the file
+			cmd.SetOut(out)
+		}
+
 		err := f(ctx, cmd, args)
 		// The error is that of a call that was interrupted, and says less than the signal.
 		if err != nil && ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 
+		if err == nil {
+			err = out.err
+		}
+
 		return err
 	}
+}
+
+// checkedOutput keeps the first error of a write, which those who print do not look at.
+type checkedOutput struct {
+	io.Writer
+
+	err error
+}
+
+func (o *checkedOutput) Write(p []byte) (int, error) {
+	n, err := o.Writer.Write(p)
+	if o.err == nil {
+		o.err = err
+	}
+
+	return n, err
 }
 
 // printJSON prints a value on lines that people can read.

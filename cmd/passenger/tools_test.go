@@ -1,6 +1,11 @@
 package main
 
 import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"syscall"
 	"testing"
 
 	"github.com/spf13/cobra"
@@ -43,5 +48,32 @@ func TestOnlyTheNamedCommandIsMade(t *testing.T) {
 		{cobra.ShellCompRequestCmd, "start", ""},
 	} {
 		require.Equal(t, all, made(args...), "%q", args)
+	}
+}
+
+// A script that keeps what a command prints has to learn that the disk is full.
+func TestOutputThatIsLostIsAnError(t *testing.T) {
+	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+	if err != nil {
+		t.Skip("there is no /dev/full: ", err)
+	}
+	defer full.Close()
+
+	for _, test := range []struct {
+		out  io.Writer
+		want error
+	}{
+		{full, syscall.ENOSPC},
+		{io.Discard, nil},
+	} {
+		cmd := &cobra.Command{RunE: tools{}.run(func(_ context.Context, cmd *cobra.Command, _ []string) error {
+			fmt.Fprintln(cmd.OutOrStdout(), "first")
+			fmt.Fprintln(cmd.OutOrStdout(), "second")
+
+			return nil
+		})}
+		cmd.SetArgs(nil)
+		cmd.SetOut(test.out)
+		require.ErrorIs(t, cmd.ExecuteContext(t.Context()), test.want)
 	}
 }

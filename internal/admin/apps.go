@@ -3,6 +3,7 @@ package admin
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"encoding/xml"
 	"fmt"
 	"io"
@@ -44,6 +45,32 @@ func Apps(ctx context.Context, client *apiserver.Client) ([]App, error) {
 		}
 
 		apps = append(apps, app)
+	}
+
+	return apps, nil
+}
+
+// AllApps returns the applications of Apps, and those that are configured and that the pool does not have, because they
+// had no request for a while. Who may not see the configuration gets the first only.
+func AllApps(ctx context.Context, client *apiserver.Client) ([]App, error) {
+	apps, err := Apps(ctx, client)
+	if err != nil {
+		return nil, err
+	}
+
+	var settings struct {
+		Apps []App `json:"app_logs"`
+	}
+
+	body, err := client.Get(ctx, "/config.json")
+	if err != nil || json.Unmarshal(body, &settings) != nil {
+		return apps, nil //nolint:nilerr // an agent of Phusion's has none, either
+	}
+
+	for _, a := range settings.Apps {
+		if len(Named(apps, a.Name)) == 0 {
+			apps = append(apps, App{Name: a.Name, Root: a.Root})
+		}
 	}
 
 	return apps, nil

@@ -246,7 +246,8 @@ func jsonLine(app, companion string, pid int, stream, text string) []byte {
 		Stream:    stream,
 	}
 	if trimmed := strings.TrimSpace(text); strings.HasPrefix(trimmed, "{") && json.Valid([]byte(trimmed)) {
-		r.AppLine = json.RawMessage(trimmed)
+		// It is written as it is, and JSON may have other bytes in its texts for package json, but not for readers.
+		r.AppLine = json.RawMessage(strings.ToValidUTF8(trimmed, "\ufffd"))
 	} else {
 		r.Message = text
 	}

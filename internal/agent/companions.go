@@ -138,10 +138,27 @@ func (o *companionObserver) ProcessAttached(e *passenger.ProcessEvent) {
 func (o *companionObserver) RestartEnded(e *passenger.RestartEvent) {
 	for _, c := range o.all {
 		if e.Err == nil && c.isOf(e.AppName, e.AppRoot) {
-			c.restarted.Store(true)
-			c.poke()
+			c.restart()
 		}
 	}
+}
+
+// restart has the companions follow a restart.
+func (c *companions) restart() {
+	c.restarted.Store(true)
+	c.poke()
+}
+
+// restartAbsent restarts an application that the pool does not have: its next process is of the release that the links
+// lead to in any case, and its companions are replaced. It reports whether there is such an application.
+func (s *Server) restartAbsent(name string) (found bool) {
+	for _, c := range s.companions {
+		if c.app.Name() == name {
+			c.restart()
+		}
+	}
+
+	return slices.ContainsFunc(s.appLogs(), func(a AppLog) bool { return a.Name == name })
 }
 
 func (c *companions) isOf(name, root string) bool { return name == c.app.Name() && root == c.app.Root }
@@ -246,8 +263,7 @@ func (c *companions) start(
 	}
 
 	// As the pool does, so that a link that leads to another release meanwhile changes nothing.
-	app := c.app
-	app.Root = root
+	app := c.app.InRelease(root)
 
 	//nolint:forcetypeassert,errcheck // the factory is that of spawner.New
 	return c.server.factory.(spawner.CompanionStarter).StartCompanion(ctx, app, spawner.Companion{

@@ -80,6 +80,7 @@ func (c *core) newAPI() (*apiserver.Server, error) {
 		DisconnectClient: c.server.disconnect,
 		Settings:         c.settings,
 		ChangeSettings:   c.level.change,
+		RestartAbsent:    c.server.restartAbsent,
 		ReopenLogs:       c.cfg.Server.reopens(c.reopenLogs),
 		Shutdown: func() {
 			select {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"time"
@@ -42,6 +43,8 @@ type logFile struct {
 	// spare is memory for the queue, cut: the last line in the file has no end.
 	spare []byte
 	cut   bool
+	// dir is the directory that the path led to when f was opened; nil means that it is unknown.
+	dir os.FileInfo
 }
 
 // openLog opens the log file at path; empty means standard error.
@@ -50,12 +53,34 @@ func openLog(path string, format logFormat) (*logFile, error) {
 		return newLogFile("", os.Stderr, format), nil
 	}
 
+	// Before the file is opened: if the directory changes meanwhile, it is only opened once more.
+	dir := directoryOf(path)
+
 	f, err := openLogFile(path)
 	if err != nil {
 		return nil, err
 	}
 
-	return newLogFile(path, f, format), nil
+	l := newLogFile(path, f, format)
+	l.setDirectory(dir)
+
+	return l, nil
+}
+
+// directoryOf returns the directory that the path of a file leads to now; nil means that there is none.
+func directoryOf(path string) os.FileInfo {
+	dir, err := os.Stat(filepath.Dir(path)) //nolint:gosec // G703: it is the operator's
+	if err != nil {
+		return nil
+	}
+
+	return dir
+}
+
+func (l *logFile) setDirectory(dir os.FileInfo) {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	l.dir = dir
 }
 
 // newLogFile returns a log file, which the caller must close.
@@ -138,6 +163,10 @@ func (l *logFile) writeQueued() (last bool) {
 	l.queued, l.lost, last = l.spare[:0], 0, l.closing
 	l.mu.Unlock()
 
+	if len(batch) > 0 {
+		l.followDirectory()
+	}
+
 	// The gap is shown where it is: before the lines that came after it.
 	if lost > 0 && l.write(l.format.lostLines(lost)) == 0 {
 		lost = 0
@@ -194,6 +223,8 @@ func (l *logFile) reopen() error {
 		return errNoLogFile
 	}
 
+	dir := directoryOf(l.path)
+
 	f, err := openLogFile(l.path)
 	if err != nil {
 		return err
@@ -202,10 +233,42 @@ func (l *logFile) reopen() error {
 	// Only now, when the new file is there: if it cannot be opened, the old one is written to.
 	l.writing.Lock()
 	defer l.writing.Unlock()
+
+	return l.turnTo(f, dir)
+}
+
+// turnTo replaces the file, in the directory dir. It needs the lock writing.
+func (l *logFile) turnTo(f *os.File, dir os.FileInfo) error {
 	old := l.f
-	l.f, l.cut = f, false
+	l.f, l.cut, l.dir = f, false, dir
 
 	return errors.Join(l.redirect(old), old.Close())
+}
+
+// followDirectory opens the file again if its path leads to another directory, as after a deploy that has switched a
+// link: the one before may be removed, and no reader looks for a log there. A file that was moved away within its
+// directory stays, until what has moved it says so. It needs the lock writing.
+func (l *logFile) followDirectory() {
+	if l.dir == nil {
+		return
+	}
+
+	dir := directoryOf(l.path)
+	if dir == nil || os.SameFile(dir, l.dir) {
+		return
+	}
+
+	f, err := openLogFile(l.path)
+	if err == nil {
+		err = l.turnTo(f, dir)
+	}
+
+	if err != nil {
+		// Said once for each directory.
+		l.dir = dir
+		l.write(l.format.record("the log stays in this file, although its path leads to another directory now: " +
+			err.Error() + ": correct that, and run 'passenger reopen-logs'"))
+	}
 }
 
 // redirect lets standard output and error follow, if they are the old file.

@@ -106,3 +106,57 @@ func TestLogFileWithoutAReaderSaysSo(t *testing.T) {
 	require.ErrorContains(t, err,
 		"cannot open the log file: "+path+" is a named pipe or a socket that no program reads")
 }
+
+// The path of a log may lead through a link such as current, and a deploy removes the release in which it was opened.
+func TestLogFollowsTheDirectoryOfItsPath(t *testing.T) {
+	leakgate.Check(t)
+
+	root := t.TempDir()
+	current := filepath.Join(root, "current")
+	use := func(n string) {
+		require.NoError(t, os.MkdirAll(filepath.Join(root, n, "log"), 0o755))
+		require.NoError(t, os.Symlink(n, current+".new"))
+		require.NoError(t, os.Rename(current+".new", current))
+	}
+	has := func(want, file string) {
+		t.Helper()
+
+		content, err := os.ReadFile(filepath.Join(root, file))
+		require.NoError(t, err)
+		require.Equal(t, want, string(content))
+	}
+	use("1")
+
+	l, err := openLog(filepath.Join(current, "log", "shop.log"), plainFormat)
+	require.NoError(t, err)
+
+	say := func(text string) {
+		_, err := l.Write([]byte(text + "\n"))
+		require.NoError(t, err)
+		l.writeQueued() // beside its goroutine, which may have done it
+	}
+
+	say("one")
+	use("2")
+	say("two")
+	has("one\n", "1/log/shop.log")
+	has("two\n", "2/log/shop.log")
+
+	// What moves the file away says when it is to be opened again.
+	require.NoError(t, os.Rename(filepath.Join(root, "2/log/shop.log"), filepath.Join(root, "2/log/shop.log.1")))
+	say("three")
+	has("two\nthree\n", "2/log/shop.log.1")
+
+	// A directory that is gone, or in which the file cannot be opened, changes nothing but for a line in the log.
+	require.NoError(t, os.Rename(filepath.Join(root, "2"), filepath.Join(root, "gone")))
+	say("four")
+	has("two\nthree\nfour\n", "gone/log/shop.log.1")
+	require.NoError(t, os.MkdirAll(filepath.Join(root, "2/log/shop.log"), 0o755))
+	say("five")
+	say("six")
+	content, err := os.ReadFile(filepath.Join(root, "gone/log/shop.log.1"))
+	require.NoError(t, err)
+	require.Regexp(t, `four\npassenger: the log stays in this file, .*reopen-logs.*\nfive\nsix\n$`, string(content))
+
+	require.NoError(t, l.close())
+}

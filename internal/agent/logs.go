@@ -74,7 +74,11 @@ func (l *Logs) applyLogs(app *spawner.App) {
 // lostLines is what a log in this format has in the place of lines that could not be
 // written.
 func (f logFormat) lostLines(lost int) []byte {
-	message := fmt.Sprintf("%d lines of this log could not be written", lost)
+	return f.record(fmt.Sprintf("%d lines of this log could not be written", lost))
+}
+
+// record is a line of the log about itself.
+func (f logFormat) record(message string) []byte {
 	if f == jsonFormat {
 		return JSONRecord("WARN", message)
 	}

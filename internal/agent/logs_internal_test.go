@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-logr/logr"
 	"github.com/stretchr/testify/require"
@@ -212,6 +213,20 @@ func (k *keeper) Info(_ int, _ string, values ...any) { *k.values = append(*k.va
 func (*keeper) Error(error, string, ...any)           {}
 func (k *keeper) WithValues(...any) logr.LogSink      { return k }
 func (k *keeper) WithName(string) logr.LogSink        { return k }
+
+// A program that reads the log refuses lines that are not UTF-8, as RFC 8259 has it.
+func TestJSONLinesAreUTF8(t *testing.T) {
+	for text, want := range map[string]string{
+		"caf\xe9":                   `"msg":"caf\ufffd"`,
+		"{\"name\":\"caf\xe9\"}":    `"app_line":{"name":"caf` + "\ufffd" + `"}`,
+		"{\"\xff\":[\"\xe2\x82\"]}": `"app_line":{"` + "\ufffd" + `":["` + "\ufffd" + `"]}`,
+	} {
+		line := jsonLine("shop", "", 7, "stdout", text)
+		require.True(t, utf8.Valid(line), "%q", line)
+		require.True(t, json.Valid(line), "%q", line)
+		require.Contains(t, string(line), want)
+	}
+}
 
 func TestJSONRecordOfACompanionNamesIt(t *testing.T) {
 	line := string(jsonLine("shop", "worker", 7, "stdout", "at work"))

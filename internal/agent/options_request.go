@@ -65,7 +65,8 @@ var limitOptions = func() []Option {
 				"least 1048576. The share is a quarter of the free space, and a quarter of the memory.")),
 		option("memory_limit", everywhere, func(c *Config) any { return &c.MemoryLimit },
 			"`MB` of memory until a process is replaced", from(0, "no limit"),
-			detail("Its own, with all that it has started. It finishes its requests first.")),
+			detail("Its own, with all that it has started. It finishes its requests first. The last old process of a "+
+				"rolling restart stays until a new one serves.")),
 		option("hard_memory_limit", everywhere, func(c *Config) any { return &c.HardMemoryLimit },
 			"`MB` of memory until a process is killed", from(0, "no limit"),
 			detail("As `memory_limit`.")),

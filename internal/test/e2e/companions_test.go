@@ -428,3 +428,23 @@ func TestCompanionsRunAsTheApplicationsUser(t *testing.T) {
 	s := startIn(t, box, l)
 	requireUser(t, binUID, s.awaitCompanion(t, "worker", 1)...)
 }
+
+// The pool has nothing of an application before its first request, and forgets it after a while without any.
+func TestRestartOfAnApplicationWithoutAProcessIsOne(t *testing.T) {
+	t.Parallel()
+	dir := withCompanions(t, `"worker": {"command": "sleep 1000"}`)
+	s := start(t, &launch{dir: dir, args: append(testApp(t), "--min-instances", "0")})
+	before := s.awaitCompanion(t, "worker", 1)
+
+	name := dir + " (development)"
+	for _, named := range [][]string{{dir}, {"--name", name}} {
+		out := s.tool(t, slices.Concat([]string{"restart-app", "--wait"}, named)...)
+		require.Equal(t, "Restarting "+name+"\nRestarted "+name+
+			": no process ran, the next request starts the new release\n", out)
+		before = append(before, s.awaitCompanion(t, "worker", 1, before...)...)
+	}
+
+	require.JSONEq(t, `[{"name": "`+name+`", "restarted": true}]`, s.tool(t, "restart-app", dir, "--json"))
+	require.Equal(t, http.StatusOK, s.client(t).get(t, "/").StatusCode)
+	require.Contains(t, s.tool(t, "restart-app", dir, "--wait"), "1 of 1 processes replaced")
+}

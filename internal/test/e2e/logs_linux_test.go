@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -144,6 +145,30 @@ func TestForcedEndInJSON(t *testing.T) {
 	<-held
 	s.requireExit(t, 1)
 	require.Contains(t, s.Stderr.String(), "the shutdown was forced")
+
+	for line := range strings.Lines(s.Stdout.String() + s.Stderr.String()) {
+		require.True(t, json.Valid([]byte(line)), line)
+	}
+}
+
+// Neither is a start that fails once the configuration is known.
+func TestFailedStartInJSON(t *testing.T) {
+	t.Parallel()
+	taken, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+
+	defer taken.Close()
+
+	_, port, err := net.SplitHostPort(taken.Addr().String())
+	require.NoError(t, err)
+
+	s := &server{sandbox: newSandbox(t)}
+	s.Cmd = s.command(t.Context(), &launch{
+		dir: t.TempDir(), args: append(testApp(t), "--address", "127.0.0.1", "--port", port, "--log-format", "json"),
+	})
+	s.run(t)
+	s.requireExit(t, 1)
+	require.Contains(t, s.Stderr.String(), "is in use by another program")
 
 	for line := range strings.Lines(s.Stdout.String() + s.Stderr.String()) {
 		require.True(t, json.Valid([]byte(line)), line)
