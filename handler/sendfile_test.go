@@ -233,7 +233,8 @@ func TestSendfileComparesRealPaths(t *testing.T) {
 // The link leads to a release that does not serve yet, or that does not start.
 func TestAcceleratedFilesAreThoseOfTheProcessesRelease(t *testing.T) {
 	dir := t.TempDir()
-	for _, name := range []string{"releases/7/storage/x", "releases/8/storage/x", "releases/8/storage/new", "shared/y"} {
+	files := []string{"releases/7/storage/x", "releases/8/storage/x", "releases/8/storage/new", "shared/y"}
+	for _, name := range files {
 		path := filepath.Join(dir, name)
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
 		require.NoError(t, os.WriteFile(path, []byte(name), 0o644))
