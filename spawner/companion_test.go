@@ -198,6 +198,12 @@ func TestCompanionWhoseProgramIsMissing(t *testing.T) {
 	var e *spawner.SpawnError
 	require.ErrorAs(t, err, &e)
 	require.Equal(t, "the companion's program no-such-program was not found", e.Summary)
+
+	require.Len(t, e.Journey, 2)
+	require.Equal(t, spawner.StepPrepare, e.Journey[0].Name)
+	require.Equal(t, spawner.StepPerformed, e.Journey[0].State)
+	require.Equal(t, spawner.StepStart, e.Journey[1].Name)
+	require.Equal(t, spawner.StepFailed, e.Journey[1].State)
 	require.NotEmpty(t, f.log.lines("no-such-program", `"companion"="worker"`))
 }
 

@@ -30,3 +30,19 @@ func TestProgramsThatServeOneRequestAtATimeAreKnown(t *testing.T) {
 		require.Equal(t, want, isOneAtATime(strings.Fields(command)), command)
 	}
 }
+
+func TestFirstThingThatAProgramDoesDecides(t *testing.T) {
+	for name, first := range map[string]func(m *manner) (first, other *bool){
+		"speaks": func(m *manner) (first, other *bool) { return &m.speaks, &m.serves },
+		"serves": func(m *manner) (first, other *bool) { return &m.serves, &m.speaks },
+	} {
+		var m manner
+		require.False(t, m.isKnown())
+
+		chosen, other := first(&m)
+		require.True(t, m.decide(chosen), name)
+		require.False(t, m.decide(other), name)
+		require.False(t, *other, name)
+		require.True(t, m.isKnown())
+	}
+}

@@ -266,3 +266,31 @@ func TestSlowLogThatAnotherMadeIsRefused(t *testing.T) {
 	_, err := dir.newSlowLog(time.Second, id)
 	require.ErrorIs(t, err, os.ErrExist)
 }
+
+// php-fpm writes a slow log only where somebody will ask for it.
+func TestSlowLogIsMadeWhereItIsWanted(t *testing.T) {
+	for _, c := range []struct {
+		limit   time.Duration
+		witness bool
+		made    bool
+	}{{time.Second, true, true}, {0, true, false}, {time.Second, false, false}} {
+		dir, id := ownSocketDir(t)
+		socket := filepath.Join(dir.path, "php")
+		a := &attempt{
+			app:      App{SlowRequestTime: c.limit},
+			config:   &Config{Witness: c.witness},
+			command:  &command{argv: []string{"php-fpm", "-y", socket + phpConfigSuffix}},
+			sockets:  dir,
+			socket:   socket,
+			identity: id,
+			output:   &output{},
+		}
+		require.NoError(t, a.preparePHP())
+
+		config, err := os.ReadFile(socket + phpConfigSuffix)
+		require.NoError(t, err)
+		require.Equal(t, c.made, strings.Contains(string(config), "slowlog = "), "%+v", c)
+		require.Equal(t, c.made, a.output.ignore != nil, "its lines in the log are left out for that")
+		require.NoError(t, a.slowLog.finish())
+	}
+}
