@@ -78,6 +78,9 @@ type Conn struct {
 	busy atomic.Bool
 	// hijacked reports whether the connection belongs to another writer.
 	hijacked atomic.Bool
+	// sending reports whether the client has not sent all of the body that its last head announces, and lingers
+	// whether Close waits for such a client.
+	sending, lingers atomic.Bool
 }
 
 type readerFrom interface {
@@ -232,11 +235,36 @@ func (c *Conn) takes(err error, before *int64) bool {
 
 // Close closes the connection. The kernel keeps what the client has not taken yet for as long as it takes more of it.
 func (c *Conn) Close() error {
+	if c.lingers.Load() && c.sending.Load() && !c.hijacked.Load() {
+		c.linger()
+	}
+
 	if limit := c.guard.StallTimeout; limit > 0 {
 		rawsock.BoundUnsent(c.Conn, limit)
 	}
 
 	return c.Conn.Close()
+}
+
+// lingerTime is how long a client may continue to send a body that is not read any more.
+const lingerTime = 500 * time.Millisecond
+
+// linger reads on, so that a client that is still sending takes the response: a close would reset the connection, and
+// proxies drop a response for the error of writing (RFC 9112, section 9.6). net/http waits for clients that would keep
+// the connection, and not for those that say it ends, nor where it refuses a request itself.
+func (c *Conn) linger() {
+	if c.CloseWrite() != nil || c.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
+		return
+	}
+
+	scratch := stashes.Get().(*[stashSize]byte) //nolint:forcetypeassert,errcheck // its New makes nothing else
+	defer stashes.Put(scratch)
+
+	for {
+		if _, err := c.Conn.Read(scratch[:]); err != nil {
+			return
+		}
+	}
 }
 
 // readMore reads what is missing behind the stash.
