@@ -31,20 +31,34 @@ func TestClientThatStillSendsTakesTheResponse(t *testing.T) {
 		waits  bool
 	}{
 		"too large": {
-			whole, handler.Config{MaxRequestBody: 10}, head + "Content-Length: 1000000\r\n", "413", true,
+			app:    whole,
+			cfg:    handler.Config{MaxRequestBody: 10},
+			head:   head + "Content-Length: 1000000\r\n",
+			status: "413",
+			waits:  true,
 		},
 		"HTTP/1.0": {
-			whole, handler.Config{MaxRequestBody: 10}, "POST / HTTP/1.0\r\nContent-Length: 1000000\r\n", "413", true,
+			app:    whole,
+			cfg:    handler.Config{MaxRequestBody: 10},
+			head:   "POST / HTTP/1.0\r\nContent-Length: 1000000\r\n",
+			status: "413",
+			waits:  true,
 		},
 		"a method that is none": {
-			whole, handler.Config{}, strings.Replace(head, "POST", "PING", 1) + "Content-Length: 1000000\r\n", "501",
-			true,
+			app:    whole,
+			head:   strings.Replace(head, "POST", "PING", 1) + "Content-Length: 1000000\r\n",
+			status: "501",
+			waits:  true,
 		},
 		"the application's": {
-			deaf, handler.Config{StreamRequests: true}, head + "Content-Length: 1000000\r\n", "418", true,
+			app:    deaf,
+			cfg:    handler.Config{StreamRequests: true},
+			head:   head + "Content-Length: 1000000\r\n",
+			status: "418",
+			waits:  true,
 		},
-		"all of it has come": {whole, handler.Config{}, head + "Content-Length: 1\r\n", "200", false},
-		"there is none":      {whole, handler.Config{}, head, "200", false},
+		"all of it has come": {app: whole, head: head + "Content-Length: 1\r\n", status: "200"},
+		"there is none":      {app: whole, head: head, status: "200"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			serveConfig(t, spawnertest.Script{Handler: test.app}, test.cfg, func(s *site) {

@@ -251,7 +251,7 @@ func TestGreatestLimitsOfTimeAndSizeAreNone(t *testing.T) {
 					body := strings.Repeat("x", size)
 					resp, got := s.do(http.MethodPost, "/", body)
 					require.Equal(s, http.StatusOK, resp.StatusCode)
-					require.True(s, got == body, "the body is not that of the request")
+					require.Equal(s, size, strings.Count(got, "x"))
 				})
 			}
 		})
