@@ -115,13 +115,20 @@ func unwrap(c net.Conn) *Conn {
 // NetConn returns the connection below.
 func (c *Conn) NetConn() net.Conn { return c.Conn }
 
-// CloseWrite ends the direction to the client.
+// CloseWrite ends the direction to the client. net/http calls it before it closes the connection of a client that may
+// still be sending.
 func (c *Conn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return errors.ErrUnsupported
 	}
 
-	return errors.ErrUnsupported
+	err := half.CloseWrite()
+	if err == nil && !c.hijacked.Load() {
+		c.linger()
+	}
+
+	return err
 }
 
 const stashSize = 4 << 10
@@ -235,8 +242,10 @@ func (c *Conn) takes(err error, before *int64) bool {
 
 // Close closes the connection. The kernel keeps what the client has not taken yet for as long as it takes more of it.
 func (c *Conn) Close() error {
+	// net/http waits for clients that would keep the connection, and not for those that say it ends, nor where it
+	// refuses a request itself.
 	if c.lingers.Load() && c.sending.Load() && !c.hijacked.Load() {
-		c.linger()
+		_ = c.CloseWrite()
 	}
 
 	if limit := c.guard.StallTimeout; limit > 0 {
@@ -250,10 +259,10 @@ func (c *Conn) Close() error {
 const lingerTime = 500 * time.Millisecond
 
 // linger reads on, so that a client that is still sending takes the response: a close would reset the connection, and
-// proxies drop a response for the error of writing (RFC 9112, section 9.6). net/http waits for clients that would keep
-// the connection, and not for those that say it ends, nor where it refuses a request itself.
+// proxies drop a response for the error of writing (RFC 9112, section 9.6). One that does not read before it has sent
+// everything, such as Apache, would be stuck until then.
 func (c *Conn) linger() {
-	if c.CloseWrite() != nil || c.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
+	if c.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
 		return
 	}
 

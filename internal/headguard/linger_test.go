@@ -64,6 +64,7 @@ func TestClientThatStillSendsTakesTheResponse(t *testing.T) {
 		"a path that is none":  {"POST /%zz HTTP/1.1\r\nHost: x\r\n" + length, early, "400", true},
 		"an expectation":       {"POST / HTTP/1.1\r\nHost: x\r\nExpect: x\r\n" + length, early, "417", true},
 		"all of it has come":   {"POST / HTTP/1.1\r\nHost: x\r\n" + ends + "Content-Length: 6\r\n", whole, "200", false},
+		"a bad head":           {"POST / HTTP/1.1\r\nHost: x y\r\n" + length, early, "400", true},
 		"nothing is to come":   {"POST / HTTP/1.1\r\nHost: x\r\n" + ends + "Content-Length: 0\r\n", whole, "200", false},
 		"the response is cut":  {"POST / HTTP/1.1\r\nHost: x\r\n" + ends + length, cut, "", false},
 		"all, and it was kept": {"POST / HTTP/1.0\r\nContent-Length: 6\r\n", whole, "200", false},
@@ -96,6 +97,7 @@ func TestClientThatStillSendsTakesTheResponse(t *testing.T) {
 				require.Contains(t, <-got+" ", " "+test.status)
 				if test.waits {
 					require.GreaterOrEqual(t, time.Since(began), 400*time.Millisecond)
+					require.Greater(t, sent, 40, "what it sends is read")
 				} else {
 					require.Less(t, time.Since(began), 100*time.Millisecond)
 				}
