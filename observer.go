@@ -14,8 +14,9 @@ import (
 // Methods are called concurrently, without any lock held, and should be quick: those about
 // requests, which package handler calls, delay the request; the others delay whatever caused the
 // event, which may be a request as well. Events that happen at the same time may come in any order.
-// Methods may call the pool, but must not wait for Shutdown or Close. An event belongs to the
-// callee, which may keep it.
+// Methods may call the pool, but must not wait for what waits for them: Shutdown, Close and
+// DetachApp, and, while SpawnBegan or SpawnEnded has not returned, a process of that application. An
+// event belongs to the callee, which may keep it.
 //
 // Each beginning has one end, also when the pool closes. Spawns and restarts are matched by the ID
 // of their events, requests by their context.

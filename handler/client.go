@@ -10,10 +10,12 @@ import (
 	"net/http"
 	"os"
 	"reflect"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/gopassenger/passenger/internal/httpfield"
+	"github.com/gopassenger/passenger/internal/httphead"
 	"github.com/gopassenger/passenger/internal/pace"
 	"github.com/gopassenger/passenger/internal/validators"
 )
@@ -246,6 +248,21 @@ func (c *client) finish() {
 	// Too late to matter: the connection may serve another request.
 	if c.writing.Over() {
 		c.setWriteDeadline(time.Time{})
+	}
+}
+
+// waitForSender makes net/http wait for a client that is still sending, as it does where http.MaxBytesReader finds too
+// much, which is the only way to say so. A close at once would reset the connection, and cost the client its response:
+// net/http does that where the client has said that the connection ends. Our own server waits by itself.
+func (c *client) waitForSender() {
+	r := c.req.http
+	if !r.Close || !c.req.isHTTP1() || r.ContentLength <= c.received.Load() || httphead.IsStrict(c.req.ctx) {
+		return
+	}
+
+	if w := serverOf(c.w); w != nil {
+		beyond := http.MaxBytesReader(w, io.NopCloser(strings.NewReader("x")), 0)
+		_, _ = beyond.Read(make([]byte, 1)) // its error is the purpose
 	}
 }
 

@@ -322,6 +322,10 @@ func (c Config) withDefaults() Config {
 	c.MinClientRate = cmp.Or(c.MinClientRate, DefaultMinClientRate)
 	c.ClientStallTimeout = cmp.Or(c.ClientStallTimeout, DefaultClientStallTimeout)
 
+	// The greatest durations, as a program may have for "no limit", would overflow where they are added up.
+	c.ClientGrace = min(c.ClientGrace, noLimit)
+	c.ClientStallTimeout = min(c.ClientStallTimeout, noLimit)
+
 	c.Buffers = cmp.Or(c.Buffers, defaultBudget)
 	c.Logger = defaultlog.Or(c.Logger)
 

@@ -134,6 +134,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 
 	x.client.finish()
+	x.client.waitForSender()
 	h.refused.Flush(func(more int) {
 		h.cfg.Logger.Info("requests were refused: the queue was full", "app", h.appName(), "requests", more)
 	})

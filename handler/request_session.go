@@ -31,7 +31,7 @@ type variables interface {
 // describe adds the variables that both protocols of CGI have. length is that of the body.
 func (r *request) describe(e variables, length int64) {
 	t := &r.target
-	serverName, serverPort := t.server(r.http)
+	serverName, serverPort := t.server(r.http, r.scheme())
 
 	e.Add("REQUEST_URI", t.uri)
 	e.Add("QUERY_STRING", t.query)

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -18,6 +19,7 @@ import (
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
 
+	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
@@ -208,4 +210,50 @@ func TestStallsWithoutALimitGoByTheMeanRate(t *testing.T) {
 			require.Equal(s, http.StatusOK, resp.StatusCode)
 			require.NoError(s, c.Close())
 		})
+}
+
+// Programs write the greatest value where they want no limit.
+func TestGreatestLimitsOfTimeAndSizeAreNone(t *testing.T) {
+	const greatest = time.Duration(math.MaxInt64)
+
+	for name, cfg := range map[string]handler.Config{
+		"grace":         {ClientGrace: greatest},
+		"rate":          {MinClientRate: math.MaxInt64},
+		"stall":         {ClientStallTimeout: greatest},
+		"stall, alone":  {ClientGrace: -1, ClientStallTimeout: greatest},
+		"grace, alone":  {ClientGrace: greatest, ClientStallTimeout: -1},
+		"connecting":    {ConnectTimeout: greatest},
+		"request's":     {MaxRequestBody: math.MaxInt64},
+		"response's":    {MaxResponseBuffer: math.MaxInt64},
+		"streamed":      {StreamRequests: true, ClientGrace: greatest, ClientStallTimeout: greatest},
+		"response head": {MaxResponseHead: math.MaxInt},
+		"heads": {Limits: handler.Limits{
+			Target: math.MaxInt,
+			Fields: math.MaxInt,
+			Field:  math.MaxInt,
+			Head:   math.MaxInt,
+		}},
+		"requests": {Options: passenger.Options{
+			MaxRequestTime:      greatest,
+			MaxRequestQueueTime: greatest,
+			MaxRequests:         math.MaxInt,
+			StatThrottleRate:    greatest,
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			// In one write of several pieces, and in many.
+			for _, size := range []int{100 << 10, 1 << 20} {
+				echo := spawnertest.Script{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+					body, _ := io.ReadAll(r.Body)
+					_, _ = w.Write(body)
+				})}
+				serveConfig(t, echo, cfg, func(s *site) {
+					body := strings.Repeat("x", size)
+					resp, got := s.do(http.MethodPost, "/", body)
+					require.Equal(s, http.StatusOK, resp.StatusCode)
+					require.Equal(s, size, strings.Count(got, "x"))
+				})
+			}
+		})
+	}
 }

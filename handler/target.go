@@ -51,29 +51,52 @@ func newTarget(r *http.Request, base urlpath.Base) (target, error) {
 	return t, nil
 }
 
-// server returns the name and port that the client has asked for.
-func (t *target) server(r *http.Request) (name, port string) {
+// server returns the name and port that the client has asked for; the port that it has not named is that of its scheme.
+func (t *target) server(r *http.Request, scheme string) (name, port string) {
 	name, port, err := net.SplitHostPort(t.host)
 	if err != nil {
 		name, port = strings.Trim(t.host, "[]"), ""
 	}
 
 	if port == "" {
-		port = "80"
-		if r.TLS != nil {
-			port = "443"
-		}
+		port = usualPort(scheme)
 	}
 
 	if name != "" {
 		return name, port
 	}
 
-	if a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr); ok {
-		if h, p, err := net.SplitHostPort(a.String()); err == nil {
-			return h, p
+	// The path of a Unix socket may have a colon too.
+	a, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if ok && a.Network() != "unix" {
+		if name, port, err := net.SplitHostPort(a.String()); err == nil {
+			// The zone has a meaning on this machine only.
+			name, _, _ = strings.Cut(name, "%")
+			return name, port
 		}
 	}
 
 	return "localhost", port
+}
+
+// hostOfServer returns the field Host for a request without one, which HTTP/1.0 allows: the server's own address.
+func (t *target) hostOfServer(r *http.Request, scheme string) string {
+	name, port := t.server(r, scheme)
+	if port != usualPort(scheme) {
+		return net.JoinHostPort(name, port)
+	}
+
+	if strings.Contains(name, ":") {
+		return "[" + name + "]"
+	}
+
+	return name
+}
+
+func usualPort(scheme string) string {
+	if scheme == "https" {
+		return "443"
+	}
+
+	return "80"
 }

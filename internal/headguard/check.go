@@ -29,7 +29,7 @@ func (c *Conn) check(b []byte) (good int) {
 		case inBody:
 			n = int(min(int64(len(rest)), c.left))
 			if c.left -= int64(n); c.left == 0 {
-				c.mode = inHead
+				c.endBody()
 			}
 		case inChunks:
 			n = c.checkChunks(rest)
@@ -56,7 +56,7 @@ func (c *Conn) checkChunks(b []byte) int {
 	}
 
 	if c.chunks.Part() == httphead.Ended {
-		c.mode = inHead
+		c.endBody()
 	}
 
 	return n
@@ -122,13 +122,26 @@ func (c *Conn) expectBody(h *httphead.Head) {
 	switch h.Framing {
 	case httphead.Length:
 		c.mode, c.left = inBody, h.Length
+		c.beginBody()
 	case httphead.Chunked:
 		c.mode, c.chunks = inChunks, httphead.Chunks{}
+		c.beginBody()
 	case httphead.NoBody:
 		if h.Upgrade {
 			c.mode = undecided
 		}
 	}
+}
+
+func (c *Conn) beginBody() {
+	c.sending.Store(true)
+	// Until Handler gets the request, it is net/http that may refuse it. Behind another one, that one may be cut.
+	c.lingers.Store(c.ahead == 1)
+}
+
+func (c *Conn) endBody() {
+	c.mode = inHead
+	c.sending.Store(false)
 }
 
 // checkPreface looks at the first bytes of a connection. ours: they are of HTTP/1, and

@@ -78,6 +78,9 @@ type Conn struct {
 	busy atomic.Bool
 	// hijacked reports whether the connection belongs to another writer.
 	hijacked atomic.Bool
+	// sending reports whether the client has not sent all of the body that its last head announces, and lingers
+	// whether Close waits for such a client.
+	sending, lingers atomic.Bool
 }
 
 type readerFrom interface {
@@ -112,13 +115,20 @@ func unwrap(c net.Conn) *Conn {
 // NetConn returns the connection below.
 func (c *Conn) NetConn() net.Conn { return c.Conn }
 
-// CloseWrite ends the direction to the client.
+// CloseWrite ends the direction to the client. net/http calls it before it closes the connection of a client that may
+// still be sending.
 func (c *Conn) CloseWrite() error {
-	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
-		return half.CloseWrite()
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok {
+		return errors.ErrUnsupported
 	}
 
-	return errors.ErrUnsupported
+	err := half.CloseWrite()
+	if err == nil && !c.hijacked.Load() {
+		c.linger()
+	}
+
+	return err
 }
 
 const stashSize = 4 << 10
@@ -232,11 +242,38 @@ func (c *Conn) takes(err error, before *int64) bool {
 
 // Close closes the connection. The kernel keeps what the client has not taken yet for as long as it takes more of it.
 func (c *Conn) Close() error {
+	// net/http waits for clients that would keep the connection, and not for those that say it ends, nor where it
+	// refuses a request itself.
+	if c.lingers.Load() && c.sending.Load() && !c.hijacked.Load() {
+		_ = c.CloseWrite()
+	}
+
 	if limit := c.guard.StallTimeout; limit > 0 {
 		rawsock.BoundUnsent(c.Conn, limit)
 	}
 
 	return c.Conn.Close()
+}
+
+// lingerTime is how long a client may continue to send a body that is not read any more.
+const lingerTime = 500 * time.Millisecond
+
+// linger reads on, so that a client that is still sending takes the response: a close would reset the connection, and
+// proxies drop a response for the error of writing (RFC 9112, section 9.6). One that does not read before it has sent
+// everything, such as Apache, would be stuck until then.
+func (c *Conn) linger() {
+	if c.SetReadDeadline(time.Now().Add(lingerTime)) != nil {
+		return
+	}
+
+	scratch := stashes.Get().(*[stashSize]byte) //nolint:forcetypeassert,errcheck // its New makes nothing else
+	defer stashes.Put(scratch)
+
+	for {
+		if _, err := c.Conn.Read(scratch[:]); err != nil {
+			return
+		}
+	}
 }
 
 // readMore reads what is missing behind the stash.

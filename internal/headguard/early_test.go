@@ -22,6 +22,15 @@ func pipedSite(
 ) (client net.Conn, responses *bufio.Reader) {
 	t.Helper()
 
+	client, conn := net.Pipe()
+
+	return pipedTo(t, guard, handler, client, conn), bufio.NewReader(client)
+}
+
+// pipedTo serves conn, whose other end is client's, until the end of the test.
+func pipedTo(t *testing.T, guard *headguard.Guard, handler http.HandlerFunc, client, conn net.Conn) net.Conn {
+	t.Helper()
+
 	l := pipenet.NewListener(&net.TCPAddr{})
 	server := &http.Server{
 		Handler:     guard.Handler(handler),
@@ -31,7 +40,6 @@ func pipedSite(
 	done := make(chan error, 1)
 	go func() { done <- server.Serve(guard.Listener(l, nil)) }()
 
-	client, conn := net.Pipe()
 	require.NoError(t, l.Connect(t.Context(), conn))
 	t.Cleanup(func() {
 		_ = client.Close()
@@ -39,7 +47,7 @@ func pipedSite(
 		require.ErrorIs(t, <-done, http.ErrServerClosed)
 	})
 
-	return client, bufio.NewReader(client)
+	return client
 }
 
 // While a handler decides about another protocol, net/http reads a byte to see whether the client is still there. It is

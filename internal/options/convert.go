@@ -2,6 +2,7 @@ package options
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math"
 	"path/filepath"
@@ -262,14 +263,19 @@ func (o *Option) toInt(raw any, limit int) (int, error) {
 	case float64:
 		number = v
 	case string:
-		if n, err := strconv.Atoi(strings.TrimSpace(v)); err == nil {
+		// What is out of range comes as the greatest number.
+		if n, err := strconv.Atoi(strings.TrimSpace(v)); err == nil || errors.Is(err, strconv.ErrRange) {
 			number = float64(n)
 		}
 	}
 
 	// NaN is not itself.
-	if number != math.Trunc(number) || math.Abs(number) > float64(limit) {
+	if number != math.Trunc(number) {
 		return 0, fmt.Errorf("%s must be a whole number, not %s", o.Key, shown(raw))
+	}
+
+	if math.Abs(number) > float64(limit) {
+		return 0, fmt.Errorf("%s must be a whole number up to %d, not %s", o.Key, limit, shown(raw))
 	}
 
 	return int(number), nil

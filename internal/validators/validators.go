@@ -57,13 +57,16 @@ const (
 	// partOverhead is what stands around each part of multipart/byteranges, about: a boundary of 60 characters and two
 	// header fields.
 	partOverhead = 200
+	// maxDigits is how many digits an int64 has, whatever they are.
+	maxDigits = 18
 )
 
 // BoundRanges returns r with a Range that costs no more to serve than the whole of size bytes (RFC 9110, section
 // 14.2). More than 16 ranges become one that is not satisfiable, so that the response is 416. Ranges that take more
 // bytes than the whole, with what stands around them, are left out, so that the whole is sent. So is a Range in another
-// unit than bytes, which a server must ignore, and the last 0 bytes among other ranges: [http.ServeContent] would
-// refuse the one, and send the other with a Content-Range that ends before its beginning.
+// unit than bytes, which a server must ignore, each Range of an empty file, and the last 0 bytes among other ranges:
+// [http.ServeContent] would refuse the first, and send the others with a Content-Range that ends before its beginning.
+// A number too great for it, as clients write for "to the end", becomes one that is not.
 func BoundRanges(r *http.Request, size int64) *http.Request {
 	asked := r.Header.Get("Range")
 	if asked == "" {
@@ -71,7 +74,7 @@ func BoundRanges(r *http.Request, size int64) *http.Request {
 	}
 
 	list, ok := strings.CutPrefix(asked, "bytes=")
-	if !ok {
+	if !ok || size == 0 {
 		return withRange(r, "")
 	}
 
@@ -82,6 +85,10 @@ func BoundRanges(r *http.Request, size int64) *http.Request {
 	}
 
 	ranges := strings.Split(list, ",")
+	for i, spec := range ranges {
+		ranges[i] = boundNumbers(spec)
+	}
+
 	wanted := slices.DeleteFunc(ranges, isNoBytes)
 
 	switch {
@@ -90,11 +97,36 @@ func BoundRanges(r *http.Request, size int64) *http.Request {
 	// One range is never more than the whole.
 	case len(wanted) > 1 && rangeBytes(wanted, size) > size:
 		return withRange(r, "")
-	case len(wanted) < strings.Count(list, ",")+1:
-		return withRange(r, "bytes="+strings.Join(wanted, ","))
+	}
+
+	if bound := "bytes=" + strings.Join(wanted, ","); bound != asked {
+		return withRange(r, bound)
 	}
 
 	return r
+}
+
+// boundNumbers returns a range with numbers that an int64 has.
+func boundNumbers(spec string) string {
+	if len(spec) <= maxDigits {
+		return spec
+	}
+
+	first, last, ok := strings.Cut(spec, "-")
+	if !ok {
+		return spec
+	}
+
+	return boundNumber(first) + "-" + boundNumber(last)
+}
+
+func boundNumber(s string) string {
+	digits := strings.TrimLeft(strings.TrimSpace(s), "0")
+	if len(digits) <= maxDigits || strings.Trim(digits, "0123456789") != "" {
+		return s
+	}
+
+	return strings.Repeat("9", maxDigits)
 }
 
 // withRange returns r with another Range; empty means none.

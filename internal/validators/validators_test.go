@@ -60,3 +60,39 @@ func TestRangesTakeNoMoreThanTheWhole(t *testing.T) {
 		require.Equal(t, asked, r.Header.Get("Range"), "the request is not changed")
 	}
 }
+
+// A Content-Range must name bytes that there are: net/http has "bytes 0--1/0" for the end of an empty file. Some
+// clients write the greatest number that they have for the end of any file.
+func TestRangesAtTheEdges(t *testing.T) {
+	for _, test := range []struct {
+		file, asked string
+		status      int
+		body, field string
+	}{
+		{"", "bytes=-1", 200, "", ""},
+		{"", "bytes=-0", 200, "", ""},
+		{"", "bytes=0-", 200, "", ""},
+		{"", "bytes=0-0,-1", 200, "", ""},
+		{"hello", "bytes=1-9223372036854775807", 206, "ello", "bytes 1-4/5"},
+		{"hello", "bytes=1-9223372036854775808", 206, "ello", "bytes 1-4/5"},
+		{"hello", "bytes=1-18446744073709551615", 206, "ello", "bytes 1-4/5"},
+		{"hello", "bytes=-18446744073709551615", 206, "hello", "bytes 0-4/5"},
+		{"hello", "bytes=00000000000000000000001-2", 206, "el", "bytes 1-2/5"},
+		{"hello", "bytes=18446744073709551615-", 416, "", "bytes */5"},
+		{"hello", "bytes=18446744073709551615-18446744073709551616", 416, "", "bytes */5"},
+		{"hello", "bytes=0-1844674407370955161x", 416, "", ""},
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.Header.Set("Range", test.asked)
+
+		w := httptest.NewRecorder()
+		http.ServeContent(w, validators.BoundRanges(r, int64(len(test.file))), "", time.Time{},
+			strings.NewReader(test.file))
+		require.Equal(t, test.status, w.Code, test.asked)
+		require.Equal(t, test.field, w.Header().Get("Content-Range"), test.asked)
+
+		if test.status < 400 {
+			require.Equal(t, test.body, w.Body.String(), test.asked)
+		}
+	}
+}
