@@ -267,7 +267,7 @@ func TestSlowLogThatAnotherMadeIsRefused(t *testing.T) {
 	require.ErrorIs(t, err, os.ErrExist)
 }
 
-// php-fpm writes a slow log only where somebody will ask for it.
+// php-fpm writes a slow log only where it will be asked for it.
 func TestSlowLogIsMadeWhereItIsWanted(t *testing.T) {
 	for _, c := range []struct {
 		limit   time.Duration
