@@ -21,7 +21,7 @@ func (r *request) appendHTTPHead(b []byte, namesClient bool, length int64) []byt
 	b = append(b, " HTTP/1.1\r\n"...)
 	host := r.target.host
 	if host == "" {
-		host, _ = r.target.server(r.http)
+		host, _ = r.target.server(r.http, r.scheme())
 	}
 
 	b = appendField(b, "Host", host)

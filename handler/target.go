@@ -52,7 +52,7 @@ func newTarget(r *http.Request, base urlpath.Base) (target, error) {
 }
 
 // server returns the name and port that the client has asked for.
-func (t *target) server(r *http.Request) (name, port string) {
+func (t *target) server(r *http.Request, scheme string) (name, port string) {
 	name, port, err := net.SplitHostPort(t.host)
 	if err != nil {
 		name, port = strings.Trim(t.host, "[]"), ""
@@ -60,7 +60,7 @@ func (t *target) server(r *http.Request) (name, port string) {
 
 	if port == "" {
 		port = "80"
-		if r.TLS != nil {
+		if scheme == "https" {
 			port = "443"
 		}
 	}
