@@ -22,8 +22,8 @@ func inherits(name string, switched bool) bool {
 }
 
 // isForUs reports whether a variable belongs to how a service manager, or a program of
-// Node.js such as pm2, talks to this program, has a secret by which this program reaches a collector of traces, or looks for
-// faults in its memory.
+// Node.js such as pm2, talks to this program, has a secret by which this program reaches a
+// collector of traces, or looks for faults in its memory.
 func isForUs(name string) bool {
 	if IsCollectorSecret(name) {
 		return true

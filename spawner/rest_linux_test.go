@@ -17,7 +17,10 @@ import (
 
 // wrapped is a shell, which ends by SIGTERM, around a program that does something before it ends by SIGTERM.
 func wrapped(program string) []string {
-	return []string{"/bin/sh", "-c", `(trap 'kill $!; read line <go; echo saved >saved; exit' TERM; ` + program + ` & echo >ready; while :; do wait; done); true`}
+	return []string{
+		"/bin/sh", "-c", `(trap 'kill $!; read line <go; echo saved >saved; exit' TERM; ` + program +
+			` & echo >ready; while :; do wait; done); true`,
+	}
 }
 
 // A program whose shell has not executed it in its own place ends as one does that it has.
