@@ -130,6 +130,24 @@ func TestServerNameAndPort(t *testing.T) {
 	})
 }
 
+// The port that a client has not written is that of its scheme, also where a proxy in front has ended TLS. Applications
+// make URLs of both, as https://example.com:80/.
+func TestServerPortIsThatOfTheScheme(t *testing.T) {
+	var got sessionproto.Header
+	cfg := handler.Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
+	serveConfig(t, recordingSession(&got), cfg, func(s *site) {
+		for fields, want := range map[string]string{
+			"Host: example.com\r\nX-Forwarded-Proto: https":      "on 443",
+			"Host: example.com\r\nX-Forwarded-Proto: http":       " 80",
+			"Host: example.com:8443\r\nX-Forwarded-Proto: https": "on 8443",
+			"Host: [2001:db8::1]\r\nX-Forwarded-Proto: https":    "on 443",
+		} {
+			s.raw("GET / HTTP/1.1\r\n" + fields + "\r\nConnection: close\r\n\r\n")
+			require.Equal(s, want, got["HTTPS"]+" "+got["SERVER_PORT"], fields)
+		}
+	})
+}
+
 func TestRequestsThatAreNotForwarded(t *testing.T) {
 	for name, c := range map[string]struct {
 		request string

@@ -31,7 +31,8 @@ type variables interface {
 // describe adds the variables that both protocols of CGI have. length is that of the body.
 func (r *request) describe(e variables, length int64) {
 	t := &r.target
-	serverName, serverPort := t.server(r.http, r.scheme())
+	scheme := r.scheme()
+	serverName, serverPort := t.server(r.http, scheme)
 
 	e.Add("REQUEST_URI", t.uri)
 	e.Add("QUERY_STRING", t.query)
@@ -46,7 +47,7 @@ func (r *request) describe(e variables, length int64) {
 		e.Add("CONTENT_LENGTH", strconv.FormatInt(length, 10))
 	}
 
-	if r.scheme() == "https" {
+	if scheme == "https" {
 		e.Add("HTTPS", "on")
 	}
 

@@ -341,3 +341,32 @@ func TestWSGIPreloaderExample(t *testing.T) {
 		w.requireCleanStop(t)
 	}
 }
+
+// An application may have modules of its own with the names of any that Python has, such as signal.py: the loader takes
+// none from sys.path after the application has put itself there.
+func TestWSGILoadersImportNothingAfterTheApplication(t *testing.T) {
+	t.Parallel()
+	file := writeWSGIApp(t, `
+import sys
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [" ".join(sorted(set(sys.modules) - loaded)).encode()]
+loaded = set(sys.modules)
+loaded.add("passenger_wsgi")
+`)
+
+	for name, serve := range map[string]func(t *testing.T) *process{
+		"direct":  func(t *testing.T) *process { t.Helper(); return start(t, wsgiSpec(t, python(t), file)) },
+		"threads": func(t *testing.T) *process { t.Helper(); return start(t, wsgiSpec(t, python(t), file, fourThreads)) },
+		"preloader": func(t *testing.T) *process {
+			t.Helper()
+			return startPreloader(t, wsgiPreloaderSpec(t, python(t), file)).spawn(t, wsgiWorkerSpec()).process
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := serve(t)
+			require.Empty(t, p.get(t, "/").body)
+		})
+	}
+}

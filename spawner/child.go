@@ -162,6 +162,7 @@ func startChild(spec *childSpec) (*child, error) {
 
 	wait := newExitWaiter(cmd)
 	limits := spec.identity.limits(spec.noNewPrivileges)
+	unignoreSignals()
 	if err := limits.Start(func() error { return startUnblocked(cmd) }); err != nil {
 		stdio.close()
 		return nil, err

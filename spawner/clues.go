@@ -29,7 +29,7 @@ var clues = []struct {
 	{lazy(`ImportError: No module named ('?[\w.]+'?)`), moduleMissing},
 	{lazy(`Cannot find module '(\.{0,2}/[^']+)'`), fileMissing},
 	{lazy(`Cannot find (?:module|package) ('[^']+')`), moduleMissing},
-	{lazy(`cannot load such file -- (\S+)`), moduleMissing},
+	{lazy(`cannot load such file -- ([^\s)]+)`), moduleMissing},
 	{lazy(`((?:SyntaxError|IndentationError|TabError): .*)`), syntaxError},
 	{lazy(`(.*syntax errors? found.*|.*: syntax error,? .*)`), syntaxError},
 	{lazy(`(.*\b[Rr]ead-only file system.*)`), readOnly},

@@ -42,6 +42,7 @@ func TestClues(t *testing.T) {
 			"needs 'koa', which is not installed",
 		},
 		{"in 'require': cannot load such file -- sinatra (LoadError)\n", "needs sinatra, which is not installed"},
+		{"cannot load Rack (cannot load such file -- rack). Add gem \"rack\"\n", "needs rack, which is not installed"},
 		{
 			"Could not find rails-7.0 in any of the sources (Bundler::GemNotFound)\n",
 			"gems of the application's bundle are not installed: Could not find rails-7.0",

@@ -101,6 +101,9 @@ func TestSpawnState(t *testing.T) {
 	t.Setenv("NOTIFY_SOCKET", "/run/x")
 	t.Setenv("WATCHDOG_USEC", "1")
 	t.Setenv("LISTEN_FDS", "3")
+	t.Setenv("NODE_CHANNEL_FD", "3")
+	t.Setenv("NODE_CHANNEL_SERIALIZATION_MODE", "json")
+	t.Setenv("NODE_UNIQUE_ID", "1")
 	t.Setenv("RACK_BASE_URI", "/stale")
 
 	f := newFixture(t)
@@ -135,7 +138,10 @@ func TestSpawnState(t *testing.T) {
 		require.Contains(t, env, "\n"+want+"\n")
 	}
 
-	for _, unwanted := range []string{"NOTIFY_SOCKET=", "WATCHDOG_USEC=", "LISTEN_FDS="} {
+	for _, unwanted := range []string{
+		"NOTIFY_SOCKET=", "WATCHDOG_USEC=", "LISTEN_FDS=",
+		"NODE_CHANNEL_FD=", "NODE_CHANNEL_SERIALIZATION_MODE=", "NODE_UNIQUE_ID=",
+	} {
 		require.NotContains(t, env, "\n"+unwanted)
 	}
 

@@ -38,7 +38,8 @@ func readEnvFiles(app *App) (map[string]string, error) {
 // parseEnvFile adds the variables of an environment file to vars. The errors
 // name lines, and never what stands in them.
 func parseEnvFile(text string, vars map[string]string) error {
-	p := envParser{rest: text, line: 1}
+	// Editors of Windows begin a file with the mark.
+	p := envParser{rest: strings.TrimPrefix(text, "\ufeff"), line: 1}
 	for p.skipBlank(); p.rest != ""; p.skipBlank() {
 		at := p.line
 		switch p.peek() {

@@ -15,6 +15,7 @@ func TestParseEnvFile(t *testing.T) {
 		"\n\n# A=1\n; B=2\n   # C\n":       {},
 		"A=1\nB=\nA=2":                     {"A": "2", "B": ""},
 		"A = 1\n\tB=2 \t\r\n":              {"A": "1", "B": "2"},
+		"\ufeffA=1\r\nB=\ufeff2\r\n":       {"A": "1", "B": "\ufeff2"},
 		"A=b c # not a comment":            {"A": "b c # not a comment"},
 		"A=$HOME ${X} `x` $(y)":            {"A": "$HOME ${X} `x` $(y)"},
 		`A="b  c" 'd'e`:                    {"A": "b  c de"},

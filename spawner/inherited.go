@@ -21,9 +21,9 @@ func inherits(name string, switched bool) bool {
 	return !switched || slices.Contains(forEverybody, name) || strings.HasPrefix(name, "LC_")
 }
 
-// isForUs reports whether a variable belongs to how a service manager talks to this
-// program, has a secret by which this program reaches a collector of traces, or looks for
-// faults in its memory.
+// isForUs reports whether a variable belongs to how a service manager, or a program of
+// Node.js such as pm2, talks to this program, has a secret by which this program reaches a
+// collector of traces, or looks for faults in its memory.
 func isForUs(name string) bool {
 	if IsCollectorSecret(name) {
 		return true
@@ -32,6 +32,7 @@ func isForUs(name string) bool {
 	switch name {
 	case "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "INVOCATION_ID", "JOURNAL_STREAM",
 		"CREDENTIALS_DIRECTORY", "MAINPID", "MANAGERPID", "WATCHDOG_USEC", "WATCHDOG_PID",
+		"NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", "NODE_UNIQUE_ID",
 		"MALLOC_FILL_SPACE", "MALLOC_PROTECT_BEFORE", "MALLOC_CHECK_", MarkerVar:
 		return true
 	}

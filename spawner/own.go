@@ -15,6 +15,8 @@ type ownProcess struct {
 	// number may belong to another process.
 	mu     sync.Mutex
 	reaped bool
+	// asked reports whether the process was asked to end, and groupAsked whether its group was, too.
+	asked, groupAsked bool
 }
 
 func (o *ownProcess) awaitEnd() (status string) {
@@ -22,6 +24,8 @@ func (o *ownProcess) awaitEnd() (status string) {
 	if !zombie {
 		// Without the lock: signals must reach the process while it lives.
 		_ = o.cmd.Wait() // how it ended is in ProcessState
+	} else {
+		o.awaitRest()
 	}
 
 	o.mu.Lock()
@@ -37,6 +41,22 @@ func (o *ownProcess) awaitEnd() (status string) {
 	return o.cmd.ProcessState.String()
 }
 
+// awaitRest gives what a process has left in its group the time that the process had, if it ended because it was asked
+// to: a shell that runs a program as its child ends before that has. The time is over when the group gets SIGKILL.
+func (o *ownProcess) awaitRest() {
+	o.mu.Lock()
+	asked := o.asked
+	if asked && !o.groupAsked {
+		_ = syscall.Kill(-o.cmd.Process.Pid, syscall.SIGTERM)
+	}
+
+	o.mu.Unlock()
+
+	if asked {
+		awaitGroup(o.cmd.Process.Pid)
+	}
+}
+
 func (o *ownProcess) signal(sig syscall.Signal) { o.kill(-o.cmd.Process.Pid, sig) }
 
 func (o *ownProcess) signalAlone(sig syscall.Signal) { o.kill(o.cmd.Process.Pid, sig) }
@@ -46,5 +66,10 @@ func (o *ownProcess) kill(pid int, sig syscall.Signal) {
 	defer o.mu.Unlock()
 	if !o.reaped {
 		_ = syscall.Kill(pid, sig)
+		// SIGURG asks for backtraces.
+		if sig != syscall.SIGURG {
+			o.asked = true
+			o.groupAsked = o.groupAsked || pid < 0
+		}
 	}
 }

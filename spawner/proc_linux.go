@@ -142,6 +142,55 @@ func signalOne(pid int, sig syscall.Signal, match func(procEntry) bool) bool {
 	return err == nil && match(p) && unix.PidfdSendSignal(fd, sig, nil, 0) == nil
 }
 
+// awaitGroup returns when no process of a group lives that could be signalled. The caller keeps the group's number from
+// being used again.
+func awaitGroup(group int) {
+	for {
+		var living []*os.File
+		for _, pid := range pids() {
+			if f := openMember(pid, group); f != nil {
+				living = append(living, f)
+			}
+		}
+
+		// What they start meanwhile is found by the next look.
+		for _, f := range living {
+			waitReadable(f)
+			_ = f.Close()
+		}
+
+		if len(living) == 0 {
+			return
+		}
+	}
+}
+
+// openMember returns the pidfd of a process, or nil if the process does not live in the group.
+func openMember(pid, group int) *os.File {
+	lives := func() bool {
+		p, err := readProc(pid)
+		return err == nil && p.group == group && !p.zombie
+	}
+	if !lives() {
+		return nil
+	}
+
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		return nil
+	}
+
+	// The number may be another process's by now, and a setuid program does not end by our signals.
+	if !lives() || unix.PidfdSendSignal(fd, 0, nil, 0) != nil {
+		_ = unix.Close(fd)
+		return nil
+	}
+
+	_ = unix.SetNonblock(fd, true) // else the wait takes a thread
+
+	return os.NewFile(uintptr(fd), "pidfd")
+}
+
 // killMarked kills the processes of a user that have a variable in the
 // environment that they were started with, and what they start meanwhile. It
 // returns their pids.

@@ -206,8 +206,16 @@ var sourceExtensions = []string{
 	"php", "php3", "php4", "php5", "php7", "php8", "phps", "pht", "phtml", "phar", "inc",
 }
 
-// composerFiles tell which versions of its dependencies an application has.
-var composerFiles = []string{"composer.json", "composer.lock"}
+// filesOfRoot are not public in the application's directory: they tell which versions of its dependencies the
+// application has, and hold this server's options, which may be secrets.
+var filesOfRoot = []string{
+	"composer.json", "composer.lock", "passengerfile.json", "passenger-standalone.json", "procfile",
+}
+
+// isOfServer reports whether a file of the application's directory has a name as this server's log and pid files have.
+func isOfServer(file string) bool {
+	return strings.HasPrefix(file, "passenger.") && (strings.Contains(file, ".log") || strings.Contains(file, ".pid"))
+}
 
 // IsPublic reports whether a file below the document root may be sent as it is: it is neither hidden nor a source, nor
 // the copy of one that an editor has left, as config.php~ and config.php.bak. name has slashes. It looks at no file,
@@ -218,7 +226,7 @@ func (s *Scripts) IsPublic(name string) bool {
 	}
 
 	file := strings.ToLower(path.Base(name))
-	if s.DocumentRoot == "." && slices.Contains(composerFiles, file) {
+	if s.DocumentRoot == "." && (slices.Contains(filesOfRoot, file) || isOfServer(file)) {
 		return false
 	}
 

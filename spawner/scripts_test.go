@@ -169,6 +169,10 @@ func TestSourcesAreNotPublic(t *testing.T) {
 		".user.ini": {false, false}, ".well-known/acme-challenge/x": {true, true}, ".well-known/.x": {false, false},
 		"composer.json": {false, true}, "composer.lock": {false, true}, "vendor/a/LICENSE": {false, true},
 		"node_modules/a.js": {false, true}, "a/vendor/a.css": {true, true},
+		"Passengerfile.json": {false, true}, "passenger-standalone.json": {false, true}, "Procfile": {false, true},
+		"passenger.3000.log": {false, true}, "log/passenger.80.log.1.gz": {false, true},
+		"tmp/pids/passenger.3000.pid": {false, true}, "passenger.sock.log": {false, true},
+		"passenger.jpg": {true, true}, "log/passengers.log": {true, true},
 	} {
 		root := spawner.Scripts{Root: dir, DocumentRoot: "."}
 		require.Equal(t, want.inRoot, root.IsPublic(name), name)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strconv"
@@ -22,6 +23,7 @@ import (
 // Faults.
 func TestSpawnedProcessHasACleanState(t *testing.T) {
 	spoilThread(t)
+	spoilSignals(t)
 	spoilOOMScore(t)
 
 	for range 500 {
@@ -94,6 +96,14 @@ func spoilThread(t *testing.T) {
 	mask.Val[0] = 1 << (unix.SIGUSR2 - 1)
 	require.NoError(t, unix.PthreadSigmask(unix.SIG_BLOCK, &mask, &before))
 	t.Cleanup(func() { require.NoError(t, unix.PthreadSigmask(unix.SIG_SETMASK, &before, nil)) })
+}
+
+// spoilSignals ignores signals, as nohup and shells do for what they start in the background.
+func spoilSignals(t *testing.T) {
+	t.Helper()
+	ignored := []os.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT, unix.SIGPIPE, unix.SIGTERM, unix.SIGUSR2}
+	signal.Ignore(ignored...)
+	t.Cleanup(func() { signal.Reset(ignored...) })
 }
 
 func spoilOOMScore(t *testing.T) {

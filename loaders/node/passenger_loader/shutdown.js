@@ -1,10 +1,19 @@
 'use strict';
 
 // Ends the process when the spawner closes its end of the lifeline: no new
-// connections, the requests in hand are finished, then exit code 0.
+// connections, the requests in hand are finished, then exit code 0. An application that
+// listens for a signal to end gets it instead of being ended.
 
 const handshake = require('./handshake');
 const startup = require('./startup');
+
+// The signals by which supervisors ask a process to end. The first one that the application
+// listens for is sent.
+const SIGNALS = ['SIGTERM', 'SIGINT'];
+
+// How long the application may take then, in milliseconds: some listeners end nothing. It is
+// less than the 10 s after which the spawner sends SIGTERM.
+const GRACE = 8000;
 
 const connections = new Set();
 const tunnels = new WeakSet();
@@ -16,7 +25,10 @@ let stopping = false;
 // announceExit is called when the process is to end, and returns a promise.
 function onEndOfLifeline(announceExit) {
   announce = announceExit;
-  handshake.watchEnd(stop);
+  handshake.watchEnd(() => {
+    const signal = SIGNALS.find((name) => process.listenerCount(name) > 0);
+    end(signal ? () => send(signal) : exit, signal ? drained : closed);
+  });
 }
 
 // Keeps account of the server's connections: those without a request are closed on stop,
@@ -64,13 +76,48 @@ function closeWhenIdle(socket) {
 }
 
 function stop() {
+  end(exit, closed);
+}
+
+// Calls last when the application has heard of the end, and no request is in hand.
+function end(last, withoutRequests) {
   if (stopping) {
     return;
   }
 
   stopping = true;
   startup.abandon();
-  Promise.all([announce(), closed()]).then(() => process.exit(0));
+  Promise.all([announce(), withoutRequests()]).then(last);
+}
+
+function exit() {
+  process.exit(0);
+}
+
+// The process ends by the listener, or when there is nothing else to do.
+function send(signal) {
+  [server, ...further].forEach((each) => each?.unref());
+
+  // It keeps the process until the signal has come.
+  const timer = setTimeout(exit, GRACE);
+  process.prependOnceListener(signal, () => timer.unref());
+  process.kill(process.pid, signal);
+}
+
+// Resolves when no connection is open. The server itself stays open, for the listener to
+// close: closing it twice is an error.
+function drained() {
+  return new Promise((resolve) => {
+    function check() {
+      if (connections.size === 0) {
+        resolve();
+      }
+    }
+
+    connections.forEach((socket) => socket.once('close', check));
+    connections.forEach(closeWhenIdle);
+    check();
+  });
 }
 
 function closed() {

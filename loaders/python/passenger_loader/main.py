@@ -12,12 +12,13 @@ def run_loader():
     if options is None:
         return 1
 
+    worker = _worker_class()
     try:
         loaded = application.load(options, process_title.of_worker(options))
     except BaseException:
         handshake.fail(describe_failure())
 
-    return _work(loaded, options, forked=False)
+    return _work(worker, loaded, options, forked=False)
 
 
 def run_preloader():
@@ -30,6 +31,7 @@ def run_preloader():
     if options is None:
         return 1
 
+    worker = _worker_class()
     try:
         loaded = application.load(options, process_title.of_preloader(options))
         preloader = Preloader(options)
@@ -47,7 +49,7 @@ def run_preloader():
     process_title.set_title(process_title.of_worker(options))
     # By this the spawner finds what the worker has started.
     os.environ["PASSENGER_GUPID"] = options.get("gupid", "")
-    return _work(loaded, options, forked=True)
+    return _work(worker, loaded, options, forked=True)
 
 
 def _begin():
@@ -60,15 +62,20 @@ def _begin():
         return None
 
 
-def _work(loaded, options, forked):
+def _worker_class():
+    """Is called before the application is loaded, whose own modules may have the names of those that this needs."""
     # Only what the type needs: the other one takes time to load.
     if log.kind == "ASGI":
         from .asgi import Worker
     else:
         from .worker import Worker
 
+    return Worker
+
+
+def _work(worker_class, loaded, options, forked):
     try:
-        worker = Worker(loaded, options)
+        worker = worker_class(loaded, options)
     except BaseException:
         handshake.fail(describe_failure())
 
