@@ -198,3 +198,19 @@ func requireGracefulStop(t *testing.T, p *process) {
 	require.Equal(t, "finished", s.read(t, "GET").body)
 	require.Zero(t, p.exitCode(t))
 }
+
+// requireEndBySIGTERM checks that the request in hand is finished, although the signal comes from elsewhere, and that a
+// second one does not wait.
+func requireEndBySIGTERM(t *testing.T, p *process) {
+	t.Helper()
+	t.Parallel()
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
+	s := p.session(t)
+	s.write(t, header(t, "GET", "/wait?"+fifo, nil))
+	p.out.await(t, "waiting")
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, os.WriteFile(fifo, []byte("finished"), 0o600))
+	require.Equal(t, "finished", s.read(t, "GET").body)
+	require.Zero(t, p.exitCode(t))
+}

@@ -384,8 +384,8 @@ func TestNodeEndsByTheApplicationsOwnSignalListener(t *testing.T) {
 
 	const server = `
 		const server = require('http').createServer((req, res) => {
-			console.log('request in hand');
 			process.once('SIGUSR2', () => res.end('finished'));
+			console.log('request in hand');
 		});
 		server.listen();
 		process.on('exit', (code) => console.log('the end', code));
@@ -441,4 +441,34 @@ func TestNodeWorkerThatDisconnectsGetsNoSignal(t *testing.T) {
 	require.Equal(t, "finished", p.http(t).get(t, "/").body)
 	require.Zero(t, p.exitCode(t))
 	require.NotContains(t, p.out.String(), "signal")
+}
+
+// SIGTERM from elsewhere, as systemd sends it to all processes of a unit, lets requests finish; a second one does not.
+func TestNodeEndsBySIGTERM(t *testing.T) {
+	t.Parallel()
+
+	for _, twice := range []bool{false, true} {
+		p := start(t, nodeSpec(t, nodeApp(t, "app.js", `
+			require('http').createServer((req, res) => {
+				process.once('SIGUSR2', () => res.end('finished'));
+				console.log('request in hand');
+				setInterval(() => process.listenerCount('SIGTERM') || console.log('told'), 1);
+			}).listen();`)))
+		busy := p.http(t)
+		busy.send(t, "/")
+		p.out.await(t, "request in hand")
+		require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+		if twice {
+			p.out.await(t, "told")
+			require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+			_, err := busy.br.ReadByte()
+			require.Error(t, err)
+
+			continue
+		}
+
+		require.NoError(t, p.cmd.Process.Signal(syscall.SIGUSR2))
+		require.Equal(t, "finished", busy.read(t).body)
+		require.Zero(t, p.exitCode(t))
+	}
 }
