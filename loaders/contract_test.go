@@ -209,8 +209,13 @@ func requireEndBySIGTERM(t *testing.T, p *process) {
 	s := p.session(t)
 	s.write(t, header(t, "GET", "/wait?"+fifo, nil))
 	p.out.await(t, "waiting")
+	// When the application reads: Ruby does not open a file again that a signal has interrupted.
+	open, err := os.OpenFile(fifo, os.O_WRONLY, 0)
+	require.NoError(t, err)
 	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
-	require.NoError(t, os.WriteFile(fifo, []byte("finished"), 0o600))
+	_, err = open.WriteString("finished")
+	require.NoError(t, err)
+	require.NoError(t, open.Close())
 	require.Equal(t, "finished", s.read(t, "GET").body)
 	require.Zero(t, p.exitCode(t))
 }
