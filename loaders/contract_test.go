@@ -198,3 +198,24 @@ func requireGracefulStop(t *testing.T, p *process) {
 	require.Equal(t, "finished", s.read(t, "GET").body)
 	require.Zero(t, p.exitCode(t))
 }
+
+// requireEndBySIGTERM checks that the request in hand is finished, although the signal comes from elsewhere, and that a
+// second one does not wait.
+func requireEndBySIGTERM(t *testing.T, p *process) {
+	t.Helper()
+	t.Parallel()
+	fifo := filepath.Join(t.TempDir(), "fifo")
+	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
+	s := p.session(t)
+	s.write(t, header(t, "GET", "/wait?"+fifo, nil))
+	p.out.await(t, "waiting")
+	// When the application reads: Ruby does not open a file again that a signal has interrupted.
+	open, err := os.OpenFile(fifo, os.O_WRONLY, 0)
+	require.NoError(t, err)
+	require.NoError(t, p.cmd.Process.Signal(syscall.SIGTERM))
+	_, err = open.WriteString("finished")
+	require.NoError(t, err)
+	require.NoError(t, open.Close())
+	require.Equal(t, "finished", s.read(t, "GET").body)
+	require.Zero(t, p.exitCode(t))
+}

@@ -347,6 +347,8 @@ func TestRackRefusesWrongPasswords(t *testing.T) { requirePassword(t, startRack(
 func TestRackClientGone(t *testing.T)   { requireClientGone(t, startRack(t, keepAlive), "endless") }
 func TestRackGracefulStop(t *testing.T) { requireGracefulStop(t, startRack(t)) }
 
+func TestRackEndsBySIGTERM(t *testing.T) { requireEndBySIGTERM(t, startRack(t)) }
+
 // Rack 3 returns the application alone, has no rack.version and promises no
 // input that can be rewound.
 func TestRack3(t *testing.T) {

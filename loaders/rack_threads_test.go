@@ -234,3 +234,5 @@ func TestRackThreadsForked(t *testing.T) {
 	w.requireCleanStop(t)
 	require.Zero(t, p.awaitExit(t, w).Status)
 }
+
+func TestRackThreadsEndBySIGTERM(t *testing.T) { requireEndBySIGTERM(t, startRack(t, threads(3))) }

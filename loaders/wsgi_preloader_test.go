@@ -370,3 +370,26 @@ loaded.add("passenger_wsgi")
 		})
 	}
 }
+
+// Children of an application end by SIGTERM at any moment, as those of multiprocessing have to: what makes the process
+// itself finish its requests is not theirs.
+func TestWSGIChildrenEndBySIGTERM(t *testing.T) {
+	t.Parallel()
+	file := writeWSGIApp(t, `
+import os, signal, time
+def application(environ, start_response):
+    statuses = set()
+    for _ in range(100):
+        pid = os.fork()
+        if pid == 0:
+            time.sleep(1000)
+        os.kill(pid, signal.SIGTERM)
+        statuses.add(os.waitpid(pid, 0)[1])
+    start_response("200 OK", [])
+    return [repr(statuses).encode()]
+`)
+	p := start(t, wsgiSpec(t, python(t), file))
+	require.Equal(t, "{15}", p.get(t, "/").body)
+	require.Equal(t, "{15}", p.get(t, "/").body)
+	p.requireCleanStop(t)
+}

@@ -368,6 +368,9 @@ func TestWSGIRefusesWrongPasswords(t *testing.T) { requirePassword(t, startWSGI(
 func TestWSGIClientGone(t *testing.T)   { requireClientGone(t, startWSGI(t, keepAlive), "endless") }
 func TestWSGIGracefulStop(t *testing.T) { requireGracefulStop(t, startWSGI(t)) }
 
+func TestWSGIEndsBySIGTERM(t *testing.T)       { requireEndBySIGTERM(t, startWSGI(t)) }
+func TestWSGIThreadsEndBySIGTERM(t *testing.T) { requireEndBySIGTERM(t, startWSGI(t, fourThreads)) }
+
 // The Python of a virtual environment finds the modules of the environment.
 func TestWSGIVirtualEnvironment(t *testing.T) {
 	t.Parallel()

@@ -255,14 +255,14 @@ func listenOn(f *os.File) (deadlineListener, error) {
 	return nil, errors.Join(fmt.Errorf("the socket %s is neither of TCP nor a Unix socket", f.Name()), l.Close())
 }
 
-// serve waits for the end and carries it out. A signal meanwhile, or the watchdog's
+// serve waits for the end and carries it out. A second signal, or the watchdog's
 // time-out, forces it.
 func (c *core) serve(ctx context.Context, signals <-chan os.Signal) error {
 	ctx, force := context.WithCancel(ctx)
 	defer force()
 	var failure error
 	commands, questions, failed := c.parent.Commands(), c.parent.Questions(), c.server.Failed()
-	ending := false
+	ending, signalled := false, false
 	ended := make(chan error, 1)
 
 	end := func() {
@@ -303,10 +303,13 @@ func (c *core) serve(ctx context.Context, signals <-chan os.Signal) error {
 
 			c.respond(&q)
 		case <-signals:
-			if ending {
+			// The first one is no second request to end if the watchdog has asked before: systemd sends the signal to
+			// both.
+			if signalled {
 				force()
 			}
 
+			signalled = true
 			end()
 		case <-c.shutdown:
 			end()

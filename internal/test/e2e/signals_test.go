@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"syscall"
 	"testing"
@@ -86,5 +87,37 @@ func TestSignalsAtOnceForceNoEnd(t *testing.T) {
 	a := <-held
 	require.NoError(t, a.err)
 	require.Equal(t, http.StatusOK, a.StatusCode)
+	s.requireExit(t, 0)
+}
+
+// systemd sends SIGTERM to all processes of a unit, unless its KillMode is mixed, so that the core gets it beside the
+// word of the watchdog. That is one request to end.
+func TestSignalToWatchdogAndCoreLetsRequestsFinish(t *testing.T) {
+	t.Parallel()
+	address := "127.0.0.1:" + freePort(t)
+	s := start(t, &launch{dir: t.TempDir(), args: append(testApp(t), "--metrics-address", address)})
+	status := (&server{sandbox: s.sandbox, url: "http://" + address}).client(t)
+	c := s.client(t)
+	c.get(t, "/")
+	core, app := s.core(t), s.apps(t)[0]
+
+	held := s.client(t).background(t, "/hold")
+	s.Stderr.Await(t, heldText(1), 1, s.Ended)
+	s.signal(t, syscall.SIGTERM)
+	eventually(t, func() error {
+		if a := status.get(t, "/readyz"); a.StatusCode != http.StatusServiceUnavailable {
+			return fmt.Errorf("the server is %s", a.Status)
+		}
+
+		return nil
+	})
+	require.NoError(t, syscall.Kill(core, syscall.SIGTERM))
+	require.Equal(t, http.StatusOK, status.get(t, "/livez").StatusCode)
+	require.NoError(t, syscall.Kill(app, syscall.SIGUSR1))
+	a := <-held
+	require.NoError(t, a.err)
+	require.Equal(t, http.StatusOK, a.StatusCode)
+	status.CloseIdleConnections()
+	c.CloseIdleConnections()
 	s.requireExit(t, 0)
 }

@@ -26,6 +26,7 @@ let stopping = false;
 function onEndOfLifeline(announceExit) {
   announce = announceExit;
   handshake.watchEnd(() => {
+    leaveSignal();
     const signal = SIGNALS.find((name) => process.listenerCount(name) > 0);
     end(signal ? () => send(signal) : exit, signal ? drained : closed);
   });
@@ -37,6 +38,7 @@ function onEndOfLifeline(announceExit) {
 // which are not waited for.
 function watch(watched) {
   server = watched;
+  takeSignal();
   server.on('connection', (socket) => {
     connections.add(socket);
     socket.once('close', () => connections.delete(socket));
@@ -73,6 +75,32 @@ function closeWhenIdle(socket) {
   } else {
     socket.destroySoon();
   }
+}
+
+// Takes SIGTERM from elsewhere, as systemd sends it to all processes of a unit at once, for the end of the lifeline,
+// unless the application listens for it.
+function takeSignal() {
+  if (process.listenerCount('SIGTERM') === 0) {
+    process.on('SIGTERM', stopBySignal);
+    process.on('newListener', leaveToApplication);
+  }
+}
+
+function leaveSignal() {
+  process.removeListener('newListener', leaveToApplication);
+  process.removeListener('SIGTERM', stopBySignal);
+}
+
+function leaveToApplication(name, listener) {
+  if (name === 'SIGTERM' && listener !== stopBySignal) {
+    leaveSignal();
+  }
+}
+
+// A second signal ends the process at once.
+function stopBySignal() {
+  leaveSignal();
+  stop();
 }
 
 function stop() {

@@ -3,7 +3,7 @@
 import asyncio
 import os
 
-from . import api, asgi_servers, backtraces, events, handshake
+from . import api, asgi_servers, backtraces, events, handshake, termination
 from .asgi_adapter import Adapter
 from .listener import listen_tcp, listen_unix
 from .log import describe_failure
@@ -32,6 +32,7 @@ class Worker:
             events.fire("starting_worker_process", forked)
             self._listen()
             self._features += backtraces.offer(self._options)
+            termination.offer(handshake.lifeline)
         except BaseException:
             self._close()
             handshake.fail(describe_failure())

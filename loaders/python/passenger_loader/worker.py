@@ -2,7 +2,7 @@
 
 import sys
 
-from . import api, backtraces, events, handshake
+from . import api, backtraces, events, handshake, termination
 from .connection import ClientGone
 from .direct import DirectEntrance
 from .listener import listen_tcp, listen_unix
@@ -35,6 +35,7 @@ class Worker:
             events.fire("starting_worker_process", forked)
             server, sockets = self._listen()
             self._features += backtraces.offer(self._options)
+            termination.offer(handshake.lifeline)
         except BaseException:
             self._close_listeners()
             handshake.fail(describe_failure())

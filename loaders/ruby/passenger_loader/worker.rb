@@ -5,6 +5,7 @@ require_relative "direct_access"
 require_relative "exchange"
 require_relative "listener"
 require_relative "server"
+require_relative "termination"
 require_relative "threaded_server"
 
 module PassengerLoader
@@ -29,6 +30,7 @@ module PassengerLoader
         PhusionPassenger.fire(:starting_worker_process, forked)
         listen
         Backtraces.print_on_sigquit
+        Termination.offer
         @features += Backtraces.offer(@options)
         PhusionPassenger.fire(:after_installing_signal_handlers)
       end
