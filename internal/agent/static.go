@@ -30,7 +30,8 @@ type static struct {
 	// outside means that dir is it.
 	outside bool
 	// php is nil for other applications than those of PHP.
-	php *phpFiles
+	php     *phpFiles
+	private privateFiles
 	// releases are those of the application.
 	releases func() passenger.ReleaseDirs
 	// base is the path that the files are below.
@@ -75,11 +76,17 @@ func newStatic(c *Config, pool *passenger.Pool, shared *compressor, log logr.Log
 		s.rel, s.outside = rel, false
 	}
 
+	public := s.dir
 	if scripts := c.scripts(); scripts != nil {
 		s.php = &phpFiles{startupFile: c.StartupFile, fixed: c.StaticFilesDir != ""}
 		// Without a configured directory, each release says where its scripts are.
 		s.outside = s.outside && s.php.fixed
+		if !s.php.fixed {
+			public = c.Dir
+		}
 	}
+
+	s.private = c.privateFiles(public)
 
 	return s
 }
@@ -172,6 +179,14 @@ func (s *static) serveFrom(w http.ResponseWriter, r *http.Request, root string, 
 			return false
 		}
 	}
+
+	// Each release has its own of what is in the application's directory.
+	named := joined(s.app, rel)
+	if s.outside {
+		named = root
+	}
+
+	names = s.private.without(named, names)
 
 	public := joined(root, rel)
 	if s.absent.Load() && !s.isThere(public) {
