@@ -16,13 +16,15 @@ func (c *Config) privateFiles(public string) privateFiles {
 		filepath.Join(c.Dir, "Passengerfile.json"), filepath.Join(c.Dir, "passenger-standalone.json"),
 		c.LogFile, c.AppLogFile, c.AccessLog, c.TransactionLog, c.PIDFile, c.SSLKey, c.DashboardPasswordFile,
 	}
-	for _, file := range c.EnvFiles {
-		files = append(files, strings.TrimPrefix(file, "-"))
-	}
 
 	var private privateFiles
 
-	for _, file := range slices.DeleteFunc(files, func(file string) bool { return file == "" }) {
+	for _, file := range slices.Concat(files, c.EnvFiles) {
+		file = strings.TrimPrefix(file, "-") // of one that may be missing
+		if file == "" {
+			continue
+		}
+
 		if !filepath.IsAbs(file) {
 			file = filepath.Join(c.Dir, file)
 		}

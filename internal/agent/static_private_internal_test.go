@@ -28,6 +28,7 @@ func TestFilesOfTheConfigurationAreNotPublic(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newStaticSite(t)
 			release := filepath.Join(s.dir, "release")
+
 			private := []string{
 				"Passengerfile.json", "production.env", "config/more.env", "web.txt", "output.txt", "requests.txt",
 				"spans.json", "pid", "tls.pem", "page.txt",
