@@ -233,6 +233,7 @@ func TestSendfileComparesRealPaths(t *testing.T) {
 // The link leads to a release that does not serve yet, or that does not start.
 func TestAcceleratedFilesAreThoseOfTheProcessesRelease(t *testing.T) {
 	dir := t.TempDir()
+
 	files := []string{"releases/7/storage/x", "releases/8/storage/x", "releases/8/storage/new", "shared/y"}
 	for _, name := range files {
 		path := filepath.Join(dir, name)
