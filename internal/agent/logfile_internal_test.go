@@ -16,20 +16,21 @@ import (
 )
 
 // Whoever logs does not wait for a reader that has stopped, and what is lost by that
-// is counted when it reads again.
+// is counted when it reads again, in the place of the lines that are missing.
 func TestLogWaitsForNoReader(t *testing.T) {
 	leakgate.Check(t)
 	r, w, err := os.Pipe()
 	require.NoError(t, err)
 	defer r.Close()
 	l := newLogFile("", w, plainFormat)
-	line := strings.Repeat("x", 1023) + "\n"
+	line := func(i int) string { return fmt.Sprintf("%04d", i) + strings.Repeat("x", 1019-i%2*1000) + "\n" }
 
-	const written = 2 * maxQueued / 1024
-	for range written {
-		n, err := l.Write([]byte(line))
+	// Every second line is a short one, for which there is room when there is none for a long one.
+	const written = 4 * maxQueued / 1024
+	for i := range written {
+		n, err := l.Write([]byte(line(i)))
 		require.NoError(t, err)
-		require.Equal(t, len(line), n)
+		require.Len(t, line(i), n)
 	}
 
 	in := bufio.NewReader(r)
@@ -38,7 +39,7 @@ func TestLogWaitsForNoReader(t *testing.T) {
 	for read+lost < written {
 		text, err := in.ReadString('\n')
 		require.NoError(t, err)
-		if text == line {
+		if text == line(read+lost) {
 			read++
 			continue
 		}
