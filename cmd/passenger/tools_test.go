@@ -1,8 +1,6 @@
 package main
 
 import (
-	"context"
-	"fmt"
 	"io"
 	"os"
 	"syscall"
@@ -51,7 +49,7 @@ func TestOnlyTheNamedCommandIsMade(t *testing.T) {
 	}
 }
 
-// A script that keeps what a command prints has to learn that the disk is full.
+// A script that keeps what a command prints has to learn that the disk is full, whatever the command is.
 func TestOutputThatIsLostIsAnError(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
@@ -59,21 +57,52 @@ func TestOutputThatIsLostIsAnError(t *testing.T) {
 	}
 	defer full.Close()
 
-	for _, test := range []struct {
-		out  io.Writer
-		want error
-	}{
-		{full, syscall.ENOSPC},
-		{io.Discard, nil},
-	} {
-		cmd := &cobra.Command{RunE: tools{}.run(func(_ context.Context, cmd *cobra.Command, _ []string) error {
-			fmt.Fprintln(cmd.OutOrStdout(), "first")
-			fmt.Fprintln(cmd.OutOrStdout(), "second")
+	t.Setenv("PASSENGER_INSTANCE_REGISTRY_DIR", t.TempDir())
 
-			return nil
-		})}
-		cmd.SetArgs(nil)
-		cmd.SetOut(test.out)
-		require.ErrorIs(t, cmd.ExecuteContext(t.Context()), test.want)
+	for _, args := range [][]string{
+		{"--version"},
+		{"--help"},
+		{},
+		{"help", "start"},
+		{"start", "--help"},
+		{"about"},
+		{"about", "--json"},
+		{"about", "version"},
+		{"about", "compiled"},
+		{"config"},
+		{"config", "--show", "--start-command", "true"},
+		{"config", "--compiled"},
+		{"detect", "--start-command", "true"},
+		{"list-instances"},
+		{"list-instances", "--json"},
+		{"completion", "bash"},
+	} {
+		for _, test := range []struct {
+			out  io.Writer
+			want error
+		}{
+			{full, syscall.ENOSPC},
+			{io.Discard, nil},
+		} {
+			program := newProgram("passenger", args, nil)
+			program.SetArgs(args)
+			program.SetOut(test.out)
+			require.ErrorIs(t, execute(t.Context(), program), test.want, "%q", args)
+		}
 	}
+}
+
+// A server serves without a reader of its banner, and its status tells how it ended.
+func TestServersBannerMayBeLost(t *testing.T) {
+	root := &cobra.Command{RunE: func(cmd *cobra.Command, _ []string) error {
+		_, err := io.WriteString(serverOutput(cmd), "Passenger web server started")
+		require.ErrorIs(t, err, io.ErrClosedPipe)
+
+		return nil
+	}}
+	r, w := io.Pipe()
+	require.NoError(t, r.Close())
+	root.SetArgs([]string{})
+	root.SetOut(w)
+	require.NoError(t, execute(t.Context(), root))
 }
