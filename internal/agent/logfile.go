@@ -40,6 +40,8 @@ type logFile struct {
 	// writing is held while f is written to.
 	writing sync.Mutex
 	f       *os.File
+	// pipe is f if that is no regular file.
+	pipe *pipe
 	// spare is memory for the queue, cut: the last line in the file has no end.
 	spare []byte
 	cut   bool
@@ -91,6 +93,7 @@ func newLogFile(path string, f *os.File, format logFormat) *logFile {
 		path:   path,
 		format: format,
 		f:      f,
+		pipe:   pipeOf(f),
 		wake:   make(chan struct{}, 1),
 		done:   make(chan struct{}),
 	}
@@ -206,7 +209,7 @@ func (l *logFile) write(lines []byte) (lost int) {
 		l.cut = false
 	}
 
-	n, err := l.f.Write(lines)
+	n, err := l.pipe.write(l.f, lines)
 	if err != nil {
 		l.cut = n > 0 && lines[n-1] != '\n'
 	}
@@ -248,7 +251,7 @@ func (l *logFile) reopen() error {
 // turnTo replaces the file, in the directory dir. It needs the lock writing.
 func (l *logFile) turnTo(f *os.File, dir os.FileInfo) error {
 	old := l.f
-	l.f, l.cut, l.dir = f, false, dir
+	l.f, l.pipe, l.cut, l.dir = f, pipeOf(f), false, dir
 
 	return errors.Join(l.redirect(old), old.Close())
 }
