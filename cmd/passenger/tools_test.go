@@ -1,13 +1,18 @@
 package main
 
 import (
+	"bytes"
 	"io"
 	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 
 	"github.com/spf13/cobra"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/instancedir"
 )
 
 func TestCommandsAreListedByTheirNames(t *testing.T) {
@@ -105,4 +110,47 @@ func TestServersBannerMayBeLost(t *testing.T) {
 	root.SetArgs([]string{})
 	root.SetOut(w)
 	require.NoError(t, execute(t.Context(), root))
+}
+
+// A directory of another version, as after an upgrade, or one that a full disk has cut, may be that of a server that runs.
+func TestInstanceThatCannotBeRead(t *testing.T) {
+	// Sockets have short paths.
+	registry, err := os.MkdirTemp("", "p") //nolint:usetesting // see above
+	require.NoError(t, err)
+
+	defer func() { assert.NoError(t, os.RemoveAll(registry)) }()
+
+	t.Setenv("PASSENGER_INSTANCE_REGISTRY_DIR", registry)
+	t.Setenv("TMPDIR", registry)
+
+	dir, err := instancedir.Create(instancedir.Config{
+		Registry:        registry,
+		Version:         "9.1",
+		IntegrationMode: "standalone",
+		ServerSoftware:  "test",
+	})
+	require.NoError(t, err)
+
+	defer func() { assert.NoError(t, dir.Remove()) }()
+
+	require.NoError(t, dir.Finalize())
+
+	for content, reason := range map[string]string{
+		`{"instance_dir":{"major_version":9,"minor_version":1}}`: "version 9.1: use the tools of the version that runs",
+		`{`: "properties.json: unexpected end of JSON input",
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir.Path(), "properties.json"), []byte(content), 0o600))
+
+		for _, flag := range []string{"--json", "--quiet", "--json=false"} {
+			program := newProgram("passenger", []string{"list-instances"}, nil)
+			program.SetArgs([]string{"list-instances", flag})
+
+			var out, errOut bytes.Buffer
+			program.SetOut(&out)
+			program.SetErr(&errOut)
+			require.NoError(t, execute(t.Context(), program))
+			require.Contains(t, errOut.String(), "Not looked at: "+dir.Path()+": ", flag)
+			require.Contains(t, errOut.String(), reason, flag)
+		}
+	}
 }
