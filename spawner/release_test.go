@@ -73,7 +73,8 @@ func TestFilesOfAReleaseMayBeBesideTheApplication(t *testing.T) {
 		// Without a link nothing moves.
 		{"releases/7/web", "releases/7/web", "releases/7/.env", "releases/7/.env"},
 	} {
-		app := spawner.App{Root: in(test.root), EnvFiles: []string{in(test.file), "-" + in(test.file)}, Python: in(test.file)}
+		file := in(test.file)
+		app := spawner.App{Root: in(test.root), EnvFiles: []string{file, "-" + file}, Python: file}
 		moved := app.InRelease(in(test.release))
 		require.Equal(t, in(test.release), moved.Root)
 		require.Equal(t, []string{in(test.want), "-" + in(test.want)}, moved.EnvFiles, "%+v", test)

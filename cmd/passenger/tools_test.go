@@ -9,7 +9,6 @@ import (
 	"testing"
 
 	"github.com/spf13/cobra"
-	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/instancedir"
@@ -112,14 +111,14 @@ func TestServersBannerMayBeLost(t *testing.T) {
 	require.NoError(t, execute(t.Context(), root))
 }
 
-// A directory of another version, as after an upgrade, or one that a full disk has cut, may be that of a server that runs.
+// A directory of another version, as after an upgrade, or one that a full disk has cut, may be that of a server that
+// runs.
 func TestInstanceThatCannotBeRead(t *testing.T) {
 	// Sockets have short paths.
 	registry, err := os.MkdirTemp("", "p") //nolint:usetesting // see above
 	require.NoError(t, err)
 
-	defer func() { assert.NoError(t, os.RemoveAll(registry)) }()
-
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(registry)) })
 	t.Setenv("PASSENGER_INSTANCE_REGISTRY_DIR", registry)
 	t.Setenv("TMPDIR", registry)
 
@@ -131,8 +130,7 @@ func TestInstanceThatCannotBeRead(t *testing.T) {
 	})
 	require.NoError(t, err)
 
-	defer func() { assert.NoError(t, dir.Remove()) }()
-
+	t.Cleanup(func() { require.NoError(t, dir.Remove()) })
 	require.NoError(t, dir.Finalize())
 
 	for content, reason := range map[string]string{
