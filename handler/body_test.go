@@ -230,6 +230,19 @@ func TestSlowBodyAndThenALongRequest(t *testing.T) {
 	})
 }
 
+func TestUnusableDirectoryForTemporaryFilesIsNamed(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "gone")
+	t.Setenv("TMPDIR", dir)
+
+	var log logged.Buffer
+	serveConfig(t, spawnertest.Script{Handler: http.HandlerFunc(echo)}, handler.Config{Logger: log.Logger()},
+		func(s *site) {
+			resp, _ := s.do(http.MethodPost, "/", strings.Repeat("x", 300<<10))
+			require.Equal(s, http.StatusInsufficientStorage, resp.StatusCode)
+			require.Contains(s, log.String(), `"directory"="`+dir+`"`)
+		})
+}
+
 // Faults: F3.
 func TestBufferDirectoryThatIsGoneFailsOnlyRequestsThatNeedIt(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "buffers")

@@ -1,15 +1,14 @@
 package handler
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 )
 
 // newBufferFile returns a file without a name, so that nothing is left of it when it is closed, whatever happens.
 func newBufferFile(dir string) (*os.File, error) {
-	if dir == "" {
-		dir = os.TempDir()
-	}
+	dir = cmp.Or(dir, os.TempDir())
 
 	if f, err := unnamedFile(dir); err == nil {
 		return f, nil
@@ -42,6 +41,6 @@ func (e *storeError) Unwrap() error { return e.err }
 func (h *Handler) logBufferError(err error) {
 	h.disk.Tell(func(more int) {
 		h.cfg.Logger.Error(err, "a request or a response cannot be buffered", "app", h.appName(), "directory",
-			h.cfg.DataBufferDir, "more", more)
+			cmp.Or(h.cfg.DataBufferDir, os.TempDir()), "more", more)
 	})
 }

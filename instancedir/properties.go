@@ -90,7 +90,8 @@ func parseProperties(content []byte) (Properties, error) {
 	}
 
 	if v := version.Dir; v.MajorVersion < oldestMajorVersion || v.MajorVersion > majorVersion || v.MinorVersion < 0 {
-		return p, fmt.Errorf("%w: version %d.%d", errUnsupported, v.MajorVersion, v.MinorVersion)
+		return p, fmt.Errorf("%w: version %d.%d: use the tools of the version that runs", errUnsupported,
+			v.MajorVersion, v.MinorVersion)
 	}
 
 	if err := json.Unmarshal(content, &p); err != nil {

@@ -193,17 +193,26 @@ func notRunning(l *instancedir.Listing) string {
 		"2. Something that cleans temporary directories has removed the instance's. Then choose a registry where " +
 		"nothing is cleaned, and restart " + admin.Product + ".")
 
-	const maxSkipped = 5
-	for i, skipped := range l.Skipped {
-		if i == maxSkipped {
-			fmt.Fprintf(&b, "\n(and %d more)", len(l.Skipped)-maxSkipped)
-			break
-		}
-
-		fmt.Fprintf(&b, "\nNot looked at: %s: %s", admin.Printable(skipped.Path), admin.Printable(skipped.Err.Error()))
+	for _, line := range notLookedAt(l) {
+		b.WriteString("\n" + line)
 	}
 
 	return b.String()
+}
+
+// notLookedAt returns a line for each of the first directories that may be those of instances and cannot be used.
+func notLookedAt(l *instancedir.Listing) (lines []string) {
+	const maxSkipped = 5
+	for i, skipped := range l.Skipped {
+		if i == maxSkipped {
+			return append(lines, fmt.Sprintf("(and %d more)", len(l.Skipped)-maxSkipped))
+		}
+
+		lines = append(lines, fmt.Sprintf("Not looked at: %s: %s", admin.Printable(skipped.Path),
+			admin.Printable(skipped.Err.Error())))
+	}
+
+	return lines
 }
 
 // printInstances prints the table of instances.

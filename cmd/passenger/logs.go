@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -83,7 +84,13 @@ func (l *logs) run(ctx context.Context, cmd *cobra.Command, args []string) error
 		return err
 	}
 
-	settings, err := l.ask(ctx, instance)
+	var settings *logSettings
+	if len(args) > 0 {
+		settings, err = l.ask(ctx, instance)
+	} else {
+		settings, err = l.askAny(ctx, cmd, instance)
+	}
+
 	if err != nil {
 		return explain(instance, err)
 	}
@@ -146,13 +153,39 @@ func (l *logs) find(cmd *cobra.Command, args []string) (*instancedir.Instance, e
 	return l.which.find(cmd)
 }
 
-func (*logs) ask(ctx context.Context, instance *instancedir.Instance) (*logSettings, error) {
-	c, err := client(instance, instancedir.CoreAPI, instancedir.ReadOnlyAccount)
+// ask asks the core, which knows the applications.
+func (l *logs) ask(ctx context.Context, instance *instancedir.Instance) (*logSettings, error) {
+	return l.askAgent(ctx, instance, instancedir.CoreAPI, callTimeout)
+}
+
+// askAny asks the watchdog, too, if the core does not respond promptly: the log says why a core hangs, or is started
+// again and again.
+func (l *logs) askAny(ctx context.Context, cmd *cobra.Command, instance *instancedir.Instance) (*logSettings, error) {
+	settings, err := l.askAgent(ctx, instance, instancedir.CoreAPI, promptly)
+	if err == nil || ctx.Err() != nil {
+		return settings, err
+	}
+
+	settings, watchdogErr := l.askAgent(ctx, instance, instancedir.WatchdogAPI, callTimeout)
+	if watchdogErr != nil {
+		return nil, err
+	}
+
+	fmt.Fprintf(cmd.ErrOrStderr(), "*** WARNING: the instance %s does not say which applications have logs of their "+
+		"own: %s\n", instance.Name, admin.Printable(err.Error()))
+
+	return settings, nil
+}
+
+func (*logs) askAgent(ctx context.Context, instance *instancedir.Instance, socket string, limit time.Duration) (
+	*logSettings, error,
+) {
+	c, err := client(instance, socket, instancedir.ReadOnlyAccount)
 	if err != nil {
 		return nil, err
 	}
 
-	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	body, err := c.Get(ctx, "/config.json")
 	if err != nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gopassenger/passenger/internal/agent"
+	"github.com/gopassenger/passenger/internal/terminal"
 )
 
 func main() {
@@ -25,9 +26,23 @@ func main() {
 	}
 
 	program := newProgram(filepath.Base(os.Args[0]), os.Args[1:], signals)
-	if err := program.ExecuteContext(context.Background()); err != nil {
+	if err := execute(context.Background(), program); err != nil {
 		os.Exit(report(os.Stderr, program.Name(), err))
 	}
+}
+
+// execute runs a program. Output that cannot be written is an error, also where a command does not look.
+func execute(ctx context.Context, program *cobra.Command) error {
+	out := &checkedOutput{Writer: program.OutOrStdout()}
+	if !terminal.Is(out.Writer) { // else commands look for the file
+		program.SetOut(out)
+	}
+
+	if err := program.ExecuteContext(ctx); err != nil {
+		return err
+	}
+
+	return out.err
 }
 
 // newCommand returns the command line with all commands, none of which can be stopped by a signal.

@@ -96,7 +96,7 @@ func complete(load func() (agent.Config, error)) (agent.Config, error) {
 // the background if that says so.
 func start(cmd *cobra.Command, load func() (agent.Config, error), signals <-chan os.Signal) error {
 	outliveReaders()
-	ctx, out, errOut := cmd.Context(), cmd.OutOrStdout(), cmd.ErrOrStderr()
+	ctx, out, errOut := cmd.Context(), serverOutput(cmd), cmd.ErrOrStderr()
 	reconfigure := func() (agent.Config, error) { return complete(load) }
 	loaded, err := reconfigure()
 	if err != nil {

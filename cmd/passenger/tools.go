@@ -17,7 +17,6 @@ import (
 
 	"github.com/gopassenger/passenger/internal/agent"
 	"github.com/gopassenger/passenger/internal/options"
-	"github.com/gopassenger/passenger/internal/terminal"
 )
 
 // callTimeout bounds the time that an instance may take to respond.
@@ -227,19 +226,10 @@ func (t tools) run(f func(ctx context.Context, cmd *cobra.Command, args []string
 			}
 		}()
 
-		out := &checkedOutput{Writer: cmd.OutOrStdout()}
-		if !terminal.Is(out.Writer) { // else commands look for the file
-			cmd.SetOut(out)
-		}
-
 		err := f(ctx, cmd, args)
 		// The error is that of a call that was interrupted, and says less than the signal.
 		if err != nil && ctx.Err() != nil {
 			return context.Cause(ctx)
-		}
-
-		if err == nil {
-			err = out.err
 		}
 
 		return err
@@ -260,6 +250,15 @@ func (o *checkedOutput) Write(p []byte) (int, error) {
 	}
 
 	return n, err
+}
+
+// serverOutput returns the standard output of a server, which serves also when its banner cannot be written.
+func serverOutput(cmd *cobra.Command) io.Writer {
+	if out, ok := cmd.OutOrStdout().(*checkedOutput); ok {
+		return out.Writer
+	}
+
+	return cmd.OutOrStdout()
 }
 
 // printJSON prints a value on lines that people can read.

@@ -1,15 +1,17 @@
 package main
 
 import (
-	"context"
-	"fmt"
+	"bytes"
 	"io"
 	"os"
+	"path/filepath"
 	"syscall"
 	"testing"
 
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/instancedir"
 )
 
 func TestCommandsAreListedByTheirNames(t *testing.T) {
@@ -51,7 +53,7 @@ func TestOnlyTheNamedCommandIsMade(t *testing.T) {
 	}
 }
 
-// A script that keeps what a command prints has to learn that the disk is full.
+// A script that keeps what a command prints has to learn that the disk is full, whatever the command is.
 func TestOutputThatIsLostIsAnError(t *testing.T) {
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
@@ -59,21 +61,94 @@ func TestOutputThatIsLostIsAnError(t *testing.T) {
 	}
 	defer full.Close()
 
-	for _, test := range []struct {
-		out  io.Writer
-		want error
-	}{
-		{full, syscall.ENOSPC},
-		{io.Discard, nil},
-	} {
-		cmd := &cobra.Command{RunE: tools{}.run(func(_ context.Context, cmd *cobra.Command, _ []string) error {
-			fmt.Fprintln(cmd.OutOrStdout(), "first")
-			fmt.Fprintln(cmd.OutOrStdout(), "second")
+	t.Setenv("PASSENGER_INSTANCE_REGISTRY_DIR", t.TempDir())
 
-			return nil
-		})}
-		cmd.SetArgs(nil)
-		cmd.SetOut(test.out)
-		require.ErrorIs(t, cmd.ExecuteContext(t.Context()), test.want)
+	for _, args := range [][]string{
+		{"--version"},
+		{"--help"},
+		{},
+		{"help", "start"},
+		{"start", "--help"},
+		{"about"},
+		{"about", "--json"},
+		{"about", "version"},
+		{"about", "compiled"},
+		{"config"},
+		{"config", "--show", "--start-command", "true"},
+		{"config", "--compiled"},
+		{"detect", "--start-command", "true"},
+		{"list-instances"},
+		{"list-instances", "--json"},
+		{"completion", "bash"},
+	} {
+		for _, test := range []struct {
+			out  io.Writer
+			want error
+		}{
+			{full, syscall.ENOSPC},
+			{io.Discard, nil},
+		} {
+			program := newProgram("passenger", args, nil)
+			program.SetArgs(args)
+			program.SetOut(test.out)
+			require.ErrorIs(t, execute(t.Context(), program), test.want, "%q", args)
+		}
+	}
+}
+
+// A server serves without a reader of its banner, and its status tells how it ended.
+func TestServersBannerMayBeLost(t *testing.T) {
+	root := &cobra.Command{RunE: func(cmd *cobra.Command, _ []string) error {
+		_, err := io.WriteString(serverOutput(cmd), "Passenger web server started")
+		require.ErrorIs(t, err, io.ErrClosedPipe)
+
+		return nil
+	}}
+	r, w := io.Pipe()
+	require.NoError(t, r.Close())
+	root.SetArgs([]string{})
+	root.SetOut(w)
+	require.NoError(t, execute(t.Context(), root))
+}
+
+// A directory of another version, as after an upgrade, or one that a full disk has cut, may be that of a server that
+// runs.
+func TestInstanceThatCannotBeRead(t *testing.T) {
+	// Sockets have short paths.
+	registry, err := os.MkdirTemp("", "p") //nolint:usetesting // see above
+	require.NoError(t, err)
+
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(registry)) })
+	t.Setenv("PASSENGER_INSTANCE_REGISTRY_DIR", registry)
+	t.Setenv("TMPDIR", registry)
+
+	dir, err := instancedir.Create(instancedir.Config{
+		Registry:        registry,
+		Version:         "9.1",
+		IntegrationMode: "standalone",
+		ServerSoftware:  "test",
+	})
+	require.NoError(t, err)
+
+	t.Cleanup(func() { require.NoError(t, dir.Remove()) })
+	require.NoError(t, dir.Finalize())
+
+	for content, reason := range map[string]string{
+		`{"instance_dir":{"major_version":9,"minor_version":1}}`: "version 9.1: use the tools of the version that runs",
+		`{`: "properties.json: unexpected end of JSON input",
+	} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir.Path(), "properties.json"), []byte(content), 0o600))
+
+		for _, flag := range []string{"--json", "--quiet", "--json=false"} {
+			program := newProgram("passenger", []string{"list-instances"}, nil)
+			program.SetArgs([]string{"list-instances", flag})
+
+			var out, errOut bytes.Buffer
+			program.SetOut(&out)
+			program.SetErr(&errOut)
+			require.NoError(t, execute(t.Context(), program))
+			require.Contains(t, errOut.String(), "Not looked at: "+dir.Path()+": ", flag)
+			require.Contains(t, errOut.String(), reason, flag)
+		}
 	}
 }

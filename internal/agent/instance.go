@@ -360,12 +360,17 @@ func (i *Instance) api(p *runtimeDir) (*apiserver.Server, error) {
 		Accounts:       p.accounts(),
 		Logger:         i.log,
 		ChangeSettings: i.level.change,
-		Settings:       func() map[string]any { return map[string]any{logLevelKey: i.level.get()} },
+		Settings:       i.settings,
 		ReopenLogs:     i.cfg.reopens(i.ReopenLogs),
 		Reload:         i.Reload,
 		ForceReload:    i.ForceReload,
 		Shutdown:       func() { i.end(nil) },
 	})
+}
+
+// settings are those that the watchdog is asked for, also when no core responds.
+func (i *Instance) settings() map[string]any {
+	return map[string]any{logLevelKey: i.level.get(), "log_file": i.cfg.LogFile}
 }
 
 // URLs are how users reach the server.

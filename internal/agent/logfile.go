@@ -33,16 +33,20 @@ type logFile struct {
 
 	mu     sync.Mutex
 	queued []byte
-	// lost counts lines that could not be kept or written, as when the disk is full.
-	lost    int
+	// dropped counts the lines that came after those in queued, when there was no room.
+	dropped int
 	closing bool
 
 	// writing is held while f is written to.
 	writing sync.Mutex
 	f       *os.File
+	// pipe is f if that is no regular file.
+	pipe *pipe
 	// spare is memory for the queue, cut: the last line in the file has no end.
 	spare []byte
 	cut   bool
+	// lost counts lines that are missing at the end of the file, as when the disk is full.
+	lost int
 	// dir is the directory that the path led to when f was opened; nil means that it is unknown.
 	dir os.FileInfo
 }
@@ -89,6 +93,7 @@ func newLogFile(path string, f *os.File, format logFormat) *logFile {
 		path:   path,
 		format: format,
 		f:      f,
+		pipe:   pipeOf(f),
 		wake:   make(chan struct{}, 1),
 		done:   make(chan struct{}),
 	}
@@ -120,9 +125,10 @@ func openLogFile(path string) (*os.File, error) {
 // Write takes a line, which is lost when too many wait. The error is always nil.
 func (l *logFile) Write(p []byte) (int, error) {
 	l.mu.Lock()
-	// What comes faster than the disk takes it must not fill the memory.
-	if l.closing || len(l.queued)+len(p) > maxQueued {
-		l.lost++
+	// What comes faster than the disk takes it must not fill the memory. A short line behind a long one that was
+	// dropped is dropped, too, so that the gap is in one place.
+	if l.closing || l.dropped > 0 || len(l.queued)+len(p) > maxQueued {
+		l.dropped++
 	} else {
 		l.queued = append(l.queued, p...)
 	}
@@ -159,28 +165,33 @@ func (l *logFile) writeQueued() (last bool) {
 
 	// Two buffers change places, so that Write never waits for the disk.
 	l.mu.Lock()
-	batch, lost := l.queued, l.lost
-	l.queued, l.lost, last = l.spare[:0], 0, l.closing
+	batch, dropped := l.queued, l.dropped
+	l.queued, l.dropped, last = l.spare[:0], 0, l.closing
 	l.mu.Unlock()
 
 	if len(batch) > 0 {
 		l.followDirectory()
 	}
 
-	// The gap is shown where it is: before the lines that came after it.
-	if lost > 0 && l.write(l.format.lostLines(lost)) == 0 {
-		lost = 0
-	}
+	l.showGap()
 
-	if lost += l.write(batch); lost > 0 {
-		l.mu.Lock()
-		l.lost += lost
-		l.mu.Unlock()
+	l.lost += l.write(batch)
+	if dropped > 0 {
+		l.lost += dropped
+		l.showGap()
 	}
 
 	l.spare = batch
 
 	return last
+}
+
+// showGap writes how many lines are missing where they are: before the lines that come after them. It needs the lock
+// writing.
+func (l *logFile) showGap() {
+	if l.lost > 0 && l.write(l.format.lostLines(l.lost)) == 0 {
+		l.lost = 0
+	}
 }
 
 // write returns how many lines were not written as a whole.
@@ -198,7 +209,7 @@ func (l *logFile) write(lines []byte) (lost int) {
 		l.cut = false
 	}
 
-	n, err := l.f.Write(lines)
+	n, err := l.pipe.write(l.f, lines)
 	if err != nil {
 		l.cut = n > 0 && lines[n-1] != '\n'
 	}
@@ -240,7 +251,7 @@ func (l *logFile) reopen() error {
 // turnTo replaces the file, in the directory dir. It needs the lock writing.
 func (l *logFile) turnTo(f *os.File, dir os.FileInfo) error {
 	old := l.f
-	l.f, l.cut, l.dir = f, false, dir
+	l.f, l.pipe, l.cut, l.dir = f, pipeOf(f), false, dir
 
 	return errors.Join(l.redirect(old), old.Close())
 }

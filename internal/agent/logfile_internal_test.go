@@ -2,11 +2,13 @@ package agent
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -16,20 +18,21 @@ import (
 )
 
 // Whoever logs does not wait for a reader that has stopped, and what is lost by that
-// is counted when it reads again.
+// is counted when it reads again, in the place of the lines that are missing.
 func TestLogWaitsForNoReader(t *testing.T) {
 	leakgate.Check(t)
 	r, w, err := os.Pipe()
 	require.NoError(t, err)
 	defer r.Close()
 	l := newLogFile("", w, plainFormat)
-	line := strings.Repeat("x", 1023) + "\n"
+	line := func(i int) string { return fmt.Sprintf("%04d", i) + strings.Repeat("x", 1019-i%2*1000) + "\n" }
 
-	const written = 2 * maxQueued / 1024
-	for range written {
-		n, err := l.Write([]byte(line))
+	// Every second line is a short one, for which there is room when there is none for a long one.
+	const written = 4 * maxQueued / 1024
+	for i := range written {
+		n, err := l.Write([]byte(line(i)))
 		require.NoError(t, err)
-		require.Equal(t, len(line), n)
+		require.Len(t, line(i), n)
 	}
 
 	in := bufio.NewReader(r)
@@ -38,7 +41,7 @@ func TestLogWaitsForNoReader(t *testing.T) {
 	for read+lost < written {
 		text, err := in.ReadString('\n')
 		require.NoError(t, err)
-		if text == line {
+		if text == line(read+lost) {
 			read++
 			continue
 		}
@@ -159,4 +162,74 @@ func TestLogFollowsTheDirectoryOfItsPath(t *testing.T) {
 	require.Regexp(t, `four\npassenger: the log stays in this file, .*reopen-logs.*\nfive\nsix\n$`, string(content))
 
 	require.NoError(t, l.close())
+}
+
+// Standard output and error may be one pipe, as with 2>&1 or below systemd, and the watchdog and a core share one.
+// Lines of two writers must not mix, or an application's text stands where a record begins.
+//
+// Faults: R-58.
+func TestLinesOfTwoWritersToAPipeStayWhole(t *testing.T) {
+	// Lines that the system does not write in one piece can be kept whole within one program only.
+	t.Run("two programs", func(t *testing.T) {
+		testTwoWriters(t, maxAtomic, func(f *os.File) io.WriteCloser { return f })
+	})
+	t.Run("one program", func(t *testing.T) {
+		testTwoWriters(t, 3*maxAtomic, func(f *os.File) io.WriteCloser {
+			return &closingLog{newLogFile("", f, plainFormat)}
+		})
+	})
+}
+
+// closingLog is a log with the methods of a file.
+type closingLog struct{ *logFile }
+
+func (l *closingLog) Close() error { return errors.Join(l.close(), l.f.Close()) }
+
+func testTwoWriters(t *testing.T, longest int, open func(*os.File) io.WriteCloser) {
+	leakgate.Check(t)
+	r, w, err := os.Pipe()
+	require.NoError(t, err)
+
+	fd, err := unix.FcntlInt(w.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	require.NoError(t, err)
+
+	failed := func(err error) {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+
+	var writing sync.WaitGroup
+	for letter, to := range map[string]io.WriteCloser{
+		"a": &closingLog{newLogFile("", w, plainFormat)},
+		"b": open(os.NewFile(uintptr(fd), "other")),
+	} {
+		writing.Go(func() {
+			for i := range 2000 {
+				_, err := io.WriteString(to, strings.Repeat(letter, 1+i*997%(longest-1))+"\n")
+				failed(err)
+			}
+
+			failed(to.Close())
+		})
+	}
+
+	// The pipe is full most of the time, since it is read in small pieces.
+	mixed := 0
+	for in := bufio.NewReaderSize(r, 512); ; {
+		line, err := in.ReadString('\n')
+		if errors.Is(err, io.EOF) {
+			break
+		}
+
+		require.NoError(t, err)
+
+		if !strings.HasPrefix(line, "passenger: ") && strings.Count(line, line[:1]) != len(line)-1 {
+			mixed++
+		}
+	}
+
+	writing.Wait()
+	require.Zero(t, mixed)
+	require.NoError(t, r.Close())
 }

@@ -35,7 +35,13 @@ func newRequestLog(c *Config) *requestLog {
 		return nil
 	}
 
-	return &requestLog{file: newLogFile("", os.Stdout, textFormat)}
+	format := textFormat
+	if c.LogsJSON() {
+		// Standard output may be the log, in which each line has to be an object.
+		format = jsonFormat
+	}
+
+	return &requestLog{file: newLogFile("", os.Stdout, format)}
 }
 
 func (l *requestLog) close() error {
@@ -55,7 +61,14 @@ func (l *requestLog) write(method, target string, status int, bytes int64, took 
 		shown = fmt.Sprint(status)
 	}
 
-	_, _ = l.file.Write(fmt.Appendf(b, " %s %d B %s\n", shown, bytes, milliseconds(took)))
+	b = fmt.Appendf(b, " %s %d B %s", shown, bytes, milliseconds(took))
+
+	line := append(b, '\n')
+	if l.file.format == jsonFormat {
+		line = JSONRecord("INFO", string(b))
+	}
+
+	_, _ = l.file.Write(line)
 }
 
 func milliseconds(d time.Duration) string {

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"testing"
@@ -32,5 +33,34 @@ func TestRequestLogShowsNoSecretOfTheTarget(t *testing.T) {
 
 	for _, c := range secrets.Cases() {
 		require.NotContains(t, string(shown), c.Secret)
+	}
+}
+
+// Where the log is JSON, standard output has objects only.
+func TestRequestLogIsJSONWhereTheLogIs(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "log"))
+	require.NoError(t, err)
+
+	log := &requestLog{file: newLogFile("", f, jsonFormat)}
+	log.write("GET", "/a\"b\x9b?password=secret", 200, 10, time.Millisecond)
+	require.NoError(t, log.close())
+
+	content, err := os.ReadFile(f.Name())
+	require.NoError(t, err)
+	require.NoError(t, f.Close())
+
+	var record struct{ Level, Msg string }
+	require.NoError(t, json.Unmarshal(content, &record), "%s", content)
+	require.Equal(t, "INFO", record.Level)
+	require.Equal(t, `GET /a"b\x9b?password=(hidden) 200 10 B 1.0 ms`, record.Msg)
+}
+
+func TestRequestLogHasTheFormatOfTheLog(t *testing.T) {
+	for format, want := range map[string]logFormat{"json": jsonFormat, "plain": textFormat, "": textFormat} {
+		cfg := Config{}
+		cfg.RequestLog, cfg.LogFormat = "true", format
+		log := newRequestLog(&cfg)
+		require.Equal(t, want, log.file.format, format)
+		require.NoError(t, log.close())
 	}
 }

@@ -35,6 +35,11 @@ func (c *Config) warnOfBuffers(log logr.Logger) {
 
 		seen[dir] = true
 		if err := checkWritable(dir); err != nil {
+			// A directory that is missing is mostly that of TMPDIR, which says nothing of the option.
+			if errors.Is(err, fs.ErrNotExist) {
+				err = fmt.Errorf("%w: make the directory, or name another one with --data-buffer-dir", err)
+			}
+
 			log.Error(withOption(err, "--data-buffer-dir"), "large requests and responses cannot be buffered, and fail")
 		}
 	})

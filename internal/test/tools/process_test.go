@@ -99,6 +99,24 @@ func TestReopenLogs(t *testing.T) {
 }
 
 // A tool that may not talk to an instance says so, and does not say that it has ended.
+// The log says why a core hangs, or starts again and again, and must not be asked of that core.
+func TestLogsOfCoreThatDoesNotRespond(t *testing.T) {
+	t.Parallel()
+
+	log := filepath.Join(t.TempDir(), "log")
+	s := newBox(t).start(t, "--log-file", log)
+	core := s.instance(t).Properties.CorePID
+	freeze(t, core)
+
+	r := s.run(t, "passenger", "logs")
+	content, err := os.ReadFile(log)
+	require.NoError(t, syscall.Kill(core, syscall.SIGCONT))
+	require.NoError(t, err)
+	require.Zero(t, r.status, r.stderr)
+	require.Equal(t, string(content), r.stdout)
+	require.Contains(t, r.stderr, "*** WARNING: the instance "+s.instance(t).Name+" does not say which applications")
+}
+
 func TestToolsWithoutPermission(t *testing.T) {
 	t.Parallel()
 	needRoot(t)
