@@ -35,7 +35,7 @@ type Handler struct {
 	sticky *stickyRoute
 	// unlimitedSticky is sticky for unlimited, whose processes are others.
 	unlimitedSticky *stickyRoute
-	cache  *turbocache.Cache
+	cache           *turbocache.Cache
 
 	streams streams
 	shares  *queueShares

@@ -158,12 +158,14 @@ func TestStickySessionsOfUnlimitedPathsAreTheirOwn(t *testing.T) {
 			at, err := url.Parse("http://example.com" + path)
 			require.NoError(s, err)
 
-			var cookies []string
+			asked, err := http.NewRequestWithContext(s.Context(), http.MethodGet, at.String(), http.NoBody)
+			require.NoError(s, err)
+
 			for _, c := range browser.Cookies(at) {
-				cookies = append(cookies, c.String())
+				asked.AddCookie(c)
 			}
 
-			resp, body := s.do(http.MethodGet, path, "", "Cookie", strings.Join(cookies, "; "))
+			resp, body := s.do(http.MethodGet, path, "", "Cookie", asked.Header.Get("Cookie"))
 			require.Equal(s, http.StatusOK, resp.StatusCode)
 			browser.SetCookies(at, resp.Cookies())
 			pid, _, _ = strings.Cut(body, " ")
@@ -178,6 +180,7 @@ func TestStickySessionsOfUnlimitedPathsAreTheirOwn(t *testing.T) {
 
 		socket := served("/socket.io/?transport=polling")
 		require.NotEqual(s, page, socket)
+
 		for range 3 {
 			require.Equal(s, page, served("/"))
 			require.Equal(s, socket, served("/socket.io/?transport=polling"))

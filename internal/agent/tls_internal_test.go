@@ -39,8 +39,10 @@ func TestCertificateThatFailedIsLookedAtAgain(t *testing.T) {
 	boxed.Certificate(t, c.SSLCertificate, c.SSLKey, "second")
 	whole, err := os.ReadFile(c.SSLKey)
 	require.NoError(t, err)
+
 	for range 2 {
 		require.NoError(t, os.WriteFile(c.SSLKey, whole[:len(whole)/2], 0o600))
+
 		for _, file := range []string{c.SSLCertificate, c.SSLKey} {
 			require.NoError(t, os.Chtimes(file, replaced, replaced))
 		}
@@ -59,7 +61,7 @@ func TestCertificateThatFailedIsLookedAtAgain(t *testing.T) {
 	require.NoError(t, os.Chtimes(c.SSLKey, replaced, replaced))
 	age()
 	require.Equal(t, "second", inUse())
-	require.True(t, strings.Contains(lines[2], "a new TLS certificate is in use"), lines[2])
+	require.Contains(t, lines[2], "a new TLS certificate is in use")
 
 	// Nor is it read while nothing has changed.
 	age()

@@ -163,8 +163,8 @@ func Reset(rc Hijacker) {
 	_ = resettable(conn).Close()
 }
 
-// resettable returns the outermost connection of conn that Close resets now, which the client notices; if there is none,
-// as with Unix sockets, the innermost.
+// resettable returns the outermost layer of conn that Close resets now, which the client notices; if there is none, as
+// with Unix sockets, the innermost.
 func resettable(conn net.Conn) net.Conn {
 	for {
 		if c, ok := conn.(interface{ SetLinger(sec int) error }); ok {

@@ -39,7 +39,7 @@ func TestResetIsNoEndInOrder(t *testing.T) {
 	config := &tls.Config{
 		Certificates:       []tls.Certificate{pair},
 		MinVersion:         tls.VersionTLS12,
-		InsecureSkipVerify: true, //nolint:gosec // G402: the test's own
+		InsecureSkipVerify: true,
 	}
 	plain := func(c net.Conn) net.Conn { return c }
 	layered := func(c net.Conn) net.Conn { return layer{c} }
@@ -73,6 +73,7 @@ func TestResetIsNoEndInOrder(t *testing.T) {
 
 			c, err := l.Accept()
 			require.NoError(t, err)
+
 			for _, over := range test.layers {
 				c = over(c)
 			}

@@ -19,6 +19,7 @@ func TestResponseByHTTP10ThatBreaksOffNeverLooksWhole(t *testing.T) {
 
 	p := newPair(t)
 	proxy := []string{"--proxy-protocol", "127.0.0.0/8"}
+
 	for name, test := range map[string]struct {
 		args   []string
 		secure bool
@@ -41,7 +42,7 @@ func TestResponseByHTTP10ThatBreaksOffNeverLooksWhole(t *testing.T) {
 			_, err = io.WriteString(c, test.header)
 			require.NoError(t, err)
 			if test.secure {
-				c = tls.Client(c, &tls.Config{InsecureSkipVerify: true}) //nolint:gosec // G402: the test's own
+				c = tls.Client(c, &tls.Config{InsecureSkipVerify: true})
 			}
 
 			_, err = io.WriteString(c, "GET /cut HTTP/1.0\r\nHost: x\r\n\r\n")
