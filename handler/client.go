@@ -252,11 +252,10 @@ func (c *client) finish() {
 }
 
 // waitForSender makes net/http wait for a client that is still sending, as it does where http.MaxBytesReader finds too
-// much, which is the only way to say so. A close at once would reset the connection, and cost the client its response:
-// net/http does that where the client has said that the connection ends. Our own server waits by itself.
+// much, which is the only way to say so. A close at once would reset the connection, and cost the client its response.
+// Our own server waits by itself.
 func (c *client) waitForSender() {
-	r := c.req.http
-	if !r.Close || !c.req.isHTTP1() || r.ContentLength <= c.received.Load() || httphead.IsStrict(c.req.ctx) {
+	if !c.req.isHTTP1() || httphead.IsStrict(c.req.ctx) || !c.isClosedAtOnce() {
 		return
 	}
 
@@ -264,6 +263,18 @@ func (c *client) waitForSender() {
 		beyond := http.MaxBytesReader(w, io.NopCloser(strings.NewReader("x")), 0)
 		_, _ = beyond.Read(make([]byte, 1)) // its error is the purpose
 	}
+}
+
+// isClosedAtOnce reports whether net/http closes the connection of a client that is still sending at once: where the
+// client has said that it ends, and where the body is none of those of a known length that are read without being asked
+// for.
+func (c *client) isClosedAtOnce() bool {
+	r := c.req.http
+	if r.Close && r.ContentLength > c.received.Load() {
+		return true
+	}
+
+	return c.unread && (r.ContentLength < 0 || len(r.Header["Expect"]) > 0)
 }
 
 // limitEnd limits how long a client of HTTP/2 may take for the end of a response, which its stream keeps until the
@@ -306,6 +317,7 @@ func (c *client) allowEarlyResponse() { _ = c.control().EnableFullDuplex() }
 // abandonBody lets an error be sent although the client may still be sending its request: net/http would wait for the
 // rest before the response, and after it.
 func (c *client) abandonBody() {
+	c.unread = true
 	c.allowEarlyResponse()
 	c.setReadDeadline(time.Now().Add(abandonTime))
 	c.closeConnection()

@@ -141,7 +141,7 @@ func (x *exchange) copyHeader(to http.Header) {
 		delete(to, "X-Accel-Redirect")
 	}
 
-	if route := x.h.sticky; route != nil {
+	if route := x.req.stickyRoute(); route != nil {
 		to.Add("Set-Cookie", route.cookie(x.upstream.session.StickyID(), x.req.scheme() == "https"))
 	}
 }

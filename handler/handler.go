@@ -33,7 +33,9 @@ type Handler struct {
 	uncounted []urlpath.Base
 	// sticky is nil without sticky sessions, cache is nil without the turbocache.
 	sticky *stickyRoute
-	cache  *turbocache.Cache
+	// unlimitedSticky is sticky for unlimited, whose processes are others.
+	unlimitedSticky *stickyRoute
+	cache           *turbocache.Cache
 
 	streams streams
 	shares  *queueShares
@@ -85,7 +87,8 @@ func New(pool *passenger.Pool, cfg Config) (*Handler, error) {
 		trustedHeaders: canonicalNames(cfg.TrustedHeaders),
 	}
 	h.shares = newQueueShares(&cfg)
-	h.sticky = newStickyRoute(&cfg.StickySessions, string(base))
+	h.sticky = newStickyRoute(&cfg.StickySessions, string(base), "")
+	h.unlimitedSticky = newStickyRoute(&cfg.StickySessions, string(base), unlimitedCookieSuffix)
 
 	if h.unlimitedPaths, err = parsePaths(cfg.UnlimitedConcurrencyPaths); err != nil {
 		return nil, err

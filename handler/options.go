@@ -13,15 +13,16 @@ func (r *request) options() *passenger.Options {
 	h := r.h
 
 	options := &h.cfg.Options
-	if h.unlimited != nil && h.isUnlimitedPath(r.target.path) {
+	if h.isUnlimitedPath(r.target.path) {
 		options = h.unlimited
 	}
 
-	if h.sticky == nil {
+	sticky := r.stickyRoute()
+	if sticky == nil {
 		return options
 	}
 
-	wanted := h.sticky.wanted(r.header())
+	wanted := sticky.wanted(r.header())
 	if wanted == 0 {
 		return options
 	}
@@ -30,6 +31,15 @@ func (r *request) options() *passenger.Options {
 	own.StickySessionID = wanted
 
 	return &own
+}
+
+// stickyRoute returns that to the processes for the request's path; nil means that there are no sticky sessions.
+func (r *request) stickyRoute() *stickyRoute {
+	if r.h.isUnlimitedPath(r.target.path) {
+		return r.h.unlimitedSticky
+	}
+
+	return r.h.sticky
 }
 
 // unlimitedOptions returns those of the processes for UnlimitedConcurrencyPaths; nil means that there are no such

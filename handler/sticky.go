@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -14,7 +15,8 @@ import (
 const DefaultStickyCookieName = "_passenger_route"
 
 // StickySessions sends the requests of a client to the process that served its earlier ones, as long as that process is
-// there. A cookie names the process; every response of the application sets it.
+// there. A cookie names the process; every response of the application sets it. The processes for
+// Config.UnlimitedConcurrencyPaths are others, and have a cookie of their own, with "_unlimited" behind its name.
 type StickySessions struct {
 	Enabled bool
 	// CookieName is a token (RFC 9110). Empty means DefaultStickyCookieName.
@@ -45,22 +47,30 @@ type stickyRoute struct {
 	name, path, attributes string
 }
 
-// newStickyRoute returns nil where there are no sticky sessions.
-func newStickyRoute(s *StickySessions, base string) *stickyRoute {
+// unlimitedCookieSuffix follows the cookie's name for the processes of Config.UnlimitedConcurrencyPaths.
+const unlimitedCookieSuffix = "_unlimited"
+
+// newStickyRoute returns nil where there are no sticky sessions. suffix follows the cookie's name.
+func newStickyRoute(s *StickySessions, base, suffix string) *stickyRoute {
 	if !s.Enabled {
 		return nil
 	}
 
-	r := &stickyRoute{name: s.CookieName, path: base + "/", attributes: strings.Trim(s.CookieAttributes, "; ")}
-	if base != "" {
-		r.path = base
+	return &stickyRoute{
+		name:       cmp.Or(s.CookieName, DefaultStickyCookieName) + suffix,
+		path:       cookiePath(base),
+		attributes: strings.Trim(s.CookieAttributes, "; "),
+	}
+}
+
+// cookiePath returns the attribute Path for requests below base. Browsers compare it without decoding, and a semicolon
+// would end it, so that it ends before a segment that has one.
+func cookiePath(base string) string {
+	if semicolon := strings.IndexByte(base, ';'); semicolon >= 0 {
+		base = base[:strings.LastIndexByte(base[:semicolon], '/')]
 	}
 
-	if r.name == "" {
-		r.name = DefaultStickyCookieName
-	}
-
-	return r
+	return cmp.Or(base, "/")
 }
 
 // maxCookies bounds how many cookies are read: browsers keep 180 of a site at most.

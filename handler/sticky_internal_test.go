@@ -10,7 +10,7 @@ import (
 
 // Faults: R-47.
 func TestCookiesAreReadUpToALimit(t *testing.T) {
-	route := newStickyRoute(&StickySessions{Enabled: true}, "")
+	route := newStickyRoute(&StickySessions{Enabled: true}, "", "")
 	for cookies, want := range map[string]uint32{
 		"_passenger_route=7": 7,
 		strings.Repeat("a=b; ", 179) + "_passenger_route=7":          7,

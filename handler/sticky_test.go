@@ -3,7 +3,9 @@ package handler_test
 import (
 	"fmt"
 	"net/http"
+	"net/http/cookiejar"
 	"net/netip"
+	"net/url"
 	"strings"
 	"testing"
 
@@ -140,6 +142,65 @@ func TestStickyCookieIsConfigured(t *testing.T) {
 		{Enabled: true, CookieAttributes: "Secure\r\nX: y"},
 	} {
 		require.ErrorContains(t, bad.Validate(), "StickySessions.Cookie")
+	}
+}
+
+// The processes for paths of unlimited concurrency are not those for pages, and a browser has a cookie for each:
+// Socket.IO, which such paths are for, ends a session whose requests reach another process.
+func TestStickySessionsOfUnlimitedPathsAreTheirOwn(t *testing.T) {
+	cfg := stickyConfig()
+	cfg.UnlimitedConcurrencyPaths = []string{"/socket.io", "/cable"}
+	serveConfig(t, pidApp(), cfg, func(s *site) {
+		browser, err := cookiejar.New(nil)
+		require.NoError(s, err)
+
+		served := func(path string) (pid string) {
+			at, err := url.Parse("http://example.com" + path)
+			require.NoError(s, err)
+
+			asked, err := http.NewRequestWithContext(s.Context(), http.MethodGet, at.String(), http.NoBody)
+			require.NoError(s, err)
+
+			for _, c := range browser.Cookies(at) {
+				asked.AddCookie(c)
+			}
+
+			resp, body := s.do(http.MethodGet, path, "", "Cookie", asked.Header.Get("Cookie"))
+			require.Equal(s, http.StatusOK, resp.StatusCode)
+			browser.SetCookies(at, resp.Cookies())
+			pid, _, _ = strings.Cut(body, " ")
+
+			return pid
+		}
+
+		require.NoError(s, s.pool.SetMaxPoolSize(3))
+		release := s.twoProcesses()
+		page := served("/")
+		release()
+
+		socket := served("/socket.io/?transport=polling")
+		require.NotEqual(s, page, socket)
+
+		for range 3 {
+			require.Equal(s, page, served("/"))
+			require.Equal(s, socket, served("/socket.io/?transport=polling"))
+			require.Equal(s, socket, served("/cable"))
+		}
+	})
+}
+
+// A semicolon would end the attribute: the cookie is for what is above such a segment.
+func TestStickyCookieOfABaseURIWithASemicolon(t *testing.T) {
+	for base, path := range map[string]string{"/a;b": "/", "/a/b;c/d": "/a", "/caf\u00e9;v=1": "/", "/a%3Bb": "/"} {
+		cfg := stickyConfig()
+		cfg.Options.App.BaseURI = base
+		serveConfig(t, pidApp(), cfg, func(s *site) {
+			at := &url.URL{Path: strings.ReplaceAll(base, "%3B", ";") + "/x"}
+			resp, _ := s.do(http.MethodGet, at.EscapedPath(), "")
+			route := routeOf(s, resp, handler.DefaultStickyCookieName)
+			require.Contains(s, resp.Header["Set-Cookie"], handler.DefaultStickyCookieName+"="+route+"; Path="+path+
+				"; SameSite=Lax")
+		})
 	}
 }
 

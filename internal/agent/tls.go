@@ -2,9 +2,12 @@ package agent
 
 import (
 	"crypto/tls"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -61,6 +64,8 @@ type certificate struct {
 	// good.
 	made    [2]time.Time
 	checked time.Time
+	// failure is the text of the error of the last look; empty means that there was none.
+	failure string
 }
 
 func newCertificate(c *TLS, log logr.Logger) (*certificate, error) {
@@ -98,7 +103,7 @@ func (t *certificate) load(made [2]time.Time) error {
 	if err == nil {
 		var key []byte
 		if key, err = ownfile.ReadRegular(t.keyFile, maxCertificate); err == nil {
-			pair, err = tls.X509KeyPair(cert, key)
+			pair, err = keyPair(cert, key)
 		}
 	}
 
@@ -111,18 +116,58 @@ func (t *certificate) load(made [2]time.Time) error {
 	return nil
 }
 
+// keyPair is [tls.X509KeyPair], with advice about what operators often have.
+func keyPair(cert, key []byte) (tls.Certificate, error) {
+	pair, err := tls.X509KeyPair(cert, key)
+	if err == nil {
+		return pair, nil
+	}
+
+	certs, keys := pemTypes(cert), pemTypes(key)
+	switch {
+	case slices.Contains(keys, encryptedKey):
+		err = fmt.Errorf("%w: the key has a passphrase: write it without, by openssl pkey", err)
+	case len(certs) > 1 && strings.Contains(err.Error(), "match"):
+		err = fmt.Errorf("%w: the server's own certificate must be the first one of its file, before its chain, and "+
+			"the key the one of it", err)
+	case len(keys) > 1 && strings.Contains(err.Error(), "match"):
+		err = fmt.Errorf("%w: the certificate's key must be the first one of its file", err)
+	}
+
+	return tls.Certificate{}, err
+}
+
+const encryptedKey = "ENCRYPTED PRIVATE KEY"
+
+// pemTypes returns the types of the certificates and keys in a file.
+func pemTypes(text []byte) (types []string) {
+	for {
+		var block *pem.Block
+		if block, text = pem.Decode(text); block == nil {
+			return types
+		}
+
+		switch {
+		case strings.Contains(block.Headers["Proc-Type"], "ENCRYPTED"):
+			types = append(types, encryptedKey)
+		case block.Type == "CERTIFICATE", strings.HasSuffix(block.Type, "PRIVATE KEY"):
+			types = append(types, block.Type)
+		}
+	}
+}
+
 // get is a tls.Config's GetCertificate.
 func (t *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if time.Since(t.checked) >= certificateAge {
-		t.refresh()
+		t.refresh(false)
 	}
 
 	return t.current, nil
 }
 
-// reload looks at the files now.
+// reload looks at the files now, since the operator has asked.
 func (t *certificate) reload() {
 	if t == nil {
 		return
@@ -130,27 +175,32 @@ func (t *certificate) reload() {
 
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.refresh()
+	t.refresh(true)
 }
 
-func (t *certificate) refresh() {
+// refresh reads the files if they have changed, or could not be used at the last look: rights that are given to a file
+// do not change its time. The log tells of a failure that is not that of the last look, or that was asked for.
+func (t *certificate) refresh(asked bool) {
 	t.checked = time.Now()
 	made, err := t.times()
 	if err == nil {
-		// The same files were read before, good or not: there is nothing to log again.
-		if made == t.made {
+		if made == t.made && t.failure == "" {
 			return
 		}
 
 		err = t.load(made)
 	}
 
-	if err != nil {
-		t.log.Error(err, "cannot use the new TLS certificate: the old one stays in use")
+	if err == nil {
+		t.failure = ""
+		t.log.Info("a new TLS certificate is in use", "file", t.certFile)
 		return
 	}
 
-	t.log.Info("a new TLS certificate is in use", "file", t.certFile)
+	if text := err.Error(); asked || text != t.failure {
+		t.failure = text
+		t.log.Error(err, "cannot use the new TLS certificate: the old one stays in use")
+	}
 }
 
 func (t *certificate) config() *tls.Config {

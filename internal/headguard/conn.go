@@ -125,6 +125,8 @@ func (c *Conn) CloseWrite() error {
 
 	err := half.CloseWrite()
 	if err == nil && !c.hijacked.Load() {
+		// Once is enough: Close comes next.
+		c.lingers.Store(false)
 		c.linger()
 	}
 
@@ -242,8 +244,8 @@ func (c *Conn) takes(err error, before *int64) bool {
 
 // Close closes the connection. The kernel keeps what the client has not taken yet for as long as it takes more of it.
 func (c *Conn) Close() error {
-	// net/http waits for clients that would keep the connection, and not for those that say it ends, nor where it
-	// refuses a request itself.
+	// net/http waits for clients that would keep the connection, and have announced a length without an expectation. It
+	// waits neither for others, nor where it refuses a request itself.
 	if c.lingers.Load() && c.sending.Load() && !c.hijacked.Load() {
 		_ = c.CloseWrite()
 	}

@@ -170,7 +170,7 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 		// A panic cuts the response, and a server that closes its connections waits for none.
 		c.lingers.Store(false)
 		next.ServeHTTP(w, r)
-		c.lingers.Store(r.ProtoMajor == 1 && r.Close)
+		c.lingers.Store(r.ProtoMajor == 1)
 
 		if r.ProtoMajor == 2 && g.StallTimeout > 0 {
 			// A client whose window is closed keeps the stream for as long as it likes otherwise.

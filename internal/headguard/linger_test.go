@@ -40,6 +40,7 @@ func TestClientThatStillSendsTakesTheResponse(t *testing.T) {
 		length  = "Content-Length: 1000000\r\n"
 		chunked = "Transfer-Encoding: chunked\r\n"
 		ends    = "Connection: close\r\n"
+		expects = "Expect: 100-continue\r\n"
 		piece   = "1\r\nx\r\n"
 	)
 
@@ -47,6 +48,10 @@ func TestClientThatStillSendsTakesTheResponse(t *testing.T) {
 	early := func(w http.ResponseWriter, _ *http.Request) {
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(time.Millisecond))
 		w.WriteHeader(http.StatusRequestEntityTooLarge)
+	}
+	asked := func(w http.ResponseWriter, r *http.Request) {
+		_, _ = r.Body.Read(make([]byte, 1))
+		early(w, r)
 	}
 	whole := func(w http.ResponseWriter, r *http.Request) { _, _ = io.Copy(io.Discard, r.Body) }
 	cut := func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
@@ -61,6 +66,10 @@ func TestClientThatStillSendsTakesTheResponse(t *testing.T) {
 		"it ends, chunks":      {"POST / HTTP/1.1\r\nHost: x\r\n" + ends + chunked, early, "413", true},
 		"HTTP/1.0":             {"POST / HTTP/1.0\r\n" + length, early, "413", true},
 		"kept":                 {"POST / HTTP/1.1\r\nHost: x\r\n" + length, early, "413", true},
+		"kept, chunks":         {"POST / HTTP/1.1\r\nHost: x\r\n" + chunked, early, "413", true},
+		"100":                  {"POST / HTTP/1.1\r\nHost: x\r\n" + expects + length, asked, "413", true},
+		"100, chunks":          {"POST / HTTP/1.1\r\nHost: x\r\n" + expects + chunked, asked, "413", true},
+		"100, not asked for":   {"POST / HTTP/1.1\r\nHost: x\r\n" + expects + length, early, "413", true},
 		"a path that is none":  {"POST /%zz HTTP/1.1\r\nHost: x\r\n" + length, early, "400", true},
 		"an expectation":       {"POST / HTTP/1.1\r\nHost: x\r\nExpect: x\r\n" + length, early, "417", true},
 		"all of it has come":   {"POST / HTTP/1.1\r\nHost: x\r\n" + ends + "Content-Length: 6\r\n", whole, "200", false},

@@ -159,13 +159,24 @@ func Reset(rc Hijacker) {
 	}
 	defer conn.Close()
 
-	if encrypted, ok := conn.(interface{ NetConn() net.Conn }); ok {
-		conn = encrypted.NetConn()
-	}
+	// A layer above, such as TLS, would end in order what was cut.
+	_ = resettable(conn).Close()
+}
 
-	if c, ok := conn.(interface{ SetLinger(sec int) error }); ok {
-		_ = c.SetLinger(0)
-	}
+// resettable returns the outermost layer of conn that Close resets now, which the client notices; if there is none, as
+// with Unix sockets, the innermost.
+func resettable(conn net.Conn) net.Conn {
+	for {
+		if c, ok := conn.(interface{ SetLinger(sec int) error }); ok {
+			_ = c.SetLinger(0)
+			return conn
+		}
 
-	_ = conn.Close() // with a reset, which the client notices
+		outer, ok := conn.(interface{ NetConn() net.Conn })
+		if !ok {
+			return conn
+		}
+
+		conn = outer.NetConn()
+	}
 }
