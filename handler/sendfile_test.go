@@ -180,21 +180,31 @@ func TestSendfileSendsNoFilesOfOtherUsers(t *testing.T) {
 	})
 }
 
-// A root is named by a link that follows the releases, a file by its release's own path, or the other way round.
-func TestSendfileComparesRealPaths(t *testing.T) {
-	dir := t.TempDir()
-	for _, name := range []string{"releases/7/storage/x", "releases/8/storage/x", "shared/files/y", "secret"} {
+// deployed makes files that have their names in them, and a link current to the release 7. use leads it to another one.
+func deployed(t *testing.T, files ...string) (dir string, use func(release string)) {
+	t.Helper()
+	dir = t.TempDir()
+
+	for _, name := range files {
 		path := filepath.Join(dir, name)
 		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
 		require.NoError(t, os.WriteFile(path, []byte(name), 0o644))
 	}
 
 	current := filepath.Join(dir, "current")
-	use := func(n string) {
-		require.NoError(t, os.Symlink("releases/"+n, current+".new"))
+	use = func(release string) {
+		require.NoError(t, os.Symlink("releases/"+release, current+".new"))
 		require.NoError(t, os.Rename(current+".new", current))
 	}
 	use("7")
+
+	return dir, use
+}
+
+// A root is named by a link that follows the releases, a file by its release's own path, or the other way round.
+func TestSendfileComparesRealPaths(t *testing.T) {
+	dir, use := deployed(t, "releases/7/storage/x", "releases/8/storage/x", "shared/files/y", "secret")
+	current := filepath.Join(dir, "current")
 
 	for _, n := range []string{"7", "8"} {
 		require.NoError(t, os.Symlink("../../shared/files", filepath.Join(dir, "releases", n, "linked")))
@@ -232,21 +242,8 @@ func TestSendfileComparesRealPaths(t *testing.T) {
 
 // The link leads to a release that does not serve yet, or that does not start.
 func TestAcceleratedFilesAreThoseOfTheProcessesRelease(t *testing.T) {
-	dir := t.TempDir()
-
-	files := []string{"releases/7/storage/x", "releases/8/storage/x", "releases/8/storage/new", "shared/y"}
-	for _, name := range files {
-		path := filepath.Join(dir, name)
-		require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o755))
-		require.NoError(t, os.WriteFile(path, []byte(name), 0o644))
-	}
-
+	dir, use := deployed(t, "releases/7/storage/x", "releases/8/storage/x", "releases/8/storage/new", "shared/y")
 	current := filepath.Join(dir, "current")
-	use := func(n string) {
-		require.NoError(t, os.Symlink("releases/"+n, current+".new"))
-		require.NoError(t, os.Rename(current+".new", current))
-	}
-	use("7")
 
 	cfg := handler.Config{Sendfile: handler.Sendfile{Accel: map[string]string{
 		"/storage/": filepath.Join(current, "storage"), "/shared/": filepath.Join(dir, "shared"),

@@ -184,15 +184,23 @@ func requireClientGone(t *testing.T, p *process, body string) {
 	require.NotContains(t, p.out.String(), "client")
 }
 
+// waitForFIFO sends a request that waits until the FIFO is written to.
+func (p *process) waitForFIFO(t *testing.T) (s *session, fifo string) {
+	t.Helper()
+	fifo = filepath.Join(t.TempDir(), "fifo")
+	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
+	s = p.session(t)
+	s.write(t, header(t, "GET", "/wait?"+fifo, nil))
+	p.out.await(t, "waiting")
+
+	return s, fifo
+}
+
 // requireGracefulStop checks that the request in hand is finished.
 func requireGracefulStop(t *testing.T, p *process) {
 	t.Helper()
 	t.Parallel()
-	fifo := filepath.Join(t.TempDir(), "fifo")
-	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
-	s := p.session(t)
-	s.write(t, header(t, "GET", "/wait?"+fifo, nil))
-	p.out.await(t, "waiting")
+	s, fifo := p.waitForFIFO(t)
 	p.closeStdin(t)
 	require.NoError(t, os.WriteFile(fifo, []byte("finished"), 0o600))
 	require.Equal(t, "finished", s.read(t, "GET").body)
@@ -204,11 +212,7 @@ func requireGracefulStop(t *testing.T, p *process) {
 func requireEndBySIGTERM(t *testing.T, p *process) {
 	t.Helper()
 	t.Parallel()
-	fifo := filepath.Join(t.TempDir(), "fifo")
-	require.NoError(t, syscall.Mkfifo(fifo, 0o600))
-	s := p.session(t)
-	s.write(t, header(t, "GET", "/wait?"+fifo, nil))
-	p.out.await(t, "waiting")
+	s, fifo := p.waitForFIFO(t)
 	// When the application reads: Ruby does not open a file again that a signal has interrupted.
 	open, err := os.OpenFile(fifo, os.O_WRONLY, 0)
 	require.NoError(t, err)

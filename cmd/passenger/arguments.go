@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -35,6 +36,18 @@ func atMostOneArgument(kind string) cobra.PositionalArgs {
 			path := c.CommandPath()
 			return exit(1, "There are %d arguments, and '%s' takes one %s.%s See '%s --help' for more information.",
 				len(args), path, kind, aboutValues(args), path)
+		}
+
+		return nil
+	}
+}
+
+// named has the program's name before what check says, as have all other errors of commands that are not among
+// Passenger's own tools.
+func named(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if err := check(c, args); err != nil {
+			return errors.New(err.Error())
 		}
 
 		return nil

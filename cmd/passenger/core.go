@@ -32,7 +32,7 @@ func newAgentCommand(name, short string, run func(*cobra.Command, *watchdog.Pare
 		Use:    name,
 		Short:  short,
 		Hidden: true,
-		Args:   noArguments,
+		Args:   named(noArguments),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			outliveReaders()
 			parent, err := watchdog.Attach()

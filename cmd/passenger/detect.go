@@ -21,7 +21,7 @@ func (t tools) newDetectCommand() *cobra.Command {
 			"warning}], problem}; the first one found counts. The exit status is 1 where no application is\n" +
 			"recognized, or it could not be started.",
 		Example: "  passenger detect\n  passenger detect /srv/shop --json",
-		Args:    atMostOneArgument("directory"),
+		Args:    named(atMostOneArgument("directory")),
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	addHiddenFlags(cmd.Flags(), newStartCommand(t.signals).Flags())

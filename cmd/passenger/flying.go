@@ -39,7 +39,7 @@ func newFlyingCommand(name string, signals <-chan os.Signal) *cobra.Command {
 		Long:  flyingHelp,
 		Example: "  passenger flying --socket-file /run/passenger/passenger.sock\n  flying-passenger --socket-file " +
 			"/run/passenger/passenger.sock --daemonize --log-file /var/log/passenger.log",
-		Args: noArguments,
+		Args: named(noArguments),
 	}
 	addFlags(cmd.Flags(), options.Flying)
 	cmd.Flags().String(configFileFlag, "", "a `file` with options, a JSON object")

@@ -60,7 +60,7 @@ func newStartCommand(signals <-chan os.Signal) *cobra.Command {
 		Long:  startHelp,
 		Example: "  passenger start\n  passenger start /srv/shop --environment production --port 8080\n" +
 			"  passenger start --start-command 'php -S 127.0.0.1:$PORT -t public'",
-		Args: atMostOneArgument("directory"),
+		Args: named(atMostOneArgument("directory")),
 	}
 	addStartFlags(cmd.Flags())
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {

@@ -29,7 +29,7 @@ func newStopCommand() *cobra.Command {
 was started with --daemonize or --pid-file. Running requests may finish. It returns when
 the server has ended, or after 25 seconds with an error.`,
 		Example: "  passenger stop\n  passenger stop /srv/shop --port 8080",
-		Args:    atMostOneArgument("instance"),
+		Args:    named(atMostOneArgument("instance")),
 	}
 	addServerFlags(cmd.Flags(), append([]string{"instance_registry_dir"}, serverFileKeys...))
 	cmd.Flags().BoolVarP(&ignoreMissing, "ignore-pid-not-found", "i", false,

@@ -381,7 +381,7 @@ func TestFlyingRefusesToStart(t *testing.T) {
 		want    string
 	}{
 		"mode":     {nil, []string{"--socket-mode", "0777"}, "socket_mode"},
-		"argument": {nil, []string{"/srv/app"}, "unknown command"},
+		"argument": {nil, []string{"/srv/app"}, "passenger: 'passenger flying' takes no argument"},
 		"daemon":   {nil, []string{"--daemonize"}, "--log-file"},
 		"user":     {nil, []string{"--default-user", "nosuchuser"}, "nosuchuser"},
 		"password": {func(t *testing.T, run string) {

@@ -39,7 +39,7 @@ var refusals = []refusal{
 		name: "a file", files: map[string]string{"file": ""}, dir: "{dir}/file",
 		says: []string{"{dir}/file", "not a directory"},
 	},
-	{name: "two directories", args: []string{"{dir}"}, says: []string{"2 directories", "one application"}},
+	{name: "two directories", args: []string{"{dir}"}, says: []string{"2 arguments", "one directory"}},
 	{
 		name: "command missing", args: []string{"--start-command", "no-such-program --x"},
 		says: []string{"no-such-program", "not found", "absolute path"},
