@@ -68,15 +68,9 @@ type logSettings struct {
 }
 
 func (l *logs) run(ctx context.Context, cmd *cobra.Command, args []string) error {
-	lines := -1
-	if l.lines != allLogLines {
-		n, err := strconv.Atoi(l.lines)
-		if err != nil || n < 0 {
-			return exit(1, "ERROR: the number of lines is '%s': it must be 0 or more, or all.",
-				admin.Printable(l.lines))
-		}
-
-		lines = n
+	lines, err := l.wantedLines()
+	if err != nil {
+		return err
 	}
 
 	instance, err := l.find(cmd, args)
@@ -131,6 +125,20 @@ func (l *logs) run(ctx context.Context, cmd *cobra.Command, args []string) error
 	}
 
 	return tail.run(ctx)
+}
+
+// wantedLines returns the number of lines; -1 means all.
+func (l *logs) wantedLines() (int, error) {
+	if l.lines == allLogLines {
+		return -1, nil
+	}
+
+	n, err := strconv.Atoi(l.lines)
+	if err != nil || n < 0 {
+		return 0, exit(1, "ERROR: the number of lines is '%s': it must be 0 or more, or all.", admin.Printable(l.lines))
+	}
+
+	return n, nil
 }
 
 // find returns the instance that serves the application, or is meant otherwise.
