@@ -28,12 +28,14 @@ export function setHidden(element, hidden) {
 	if (element.hidden !== hidden) element.hidden = hidden;
 }
 
-// Rows keeps the children of an element, by keys. Each is made by create and changed by update.
+// Rows keeps the children of an element, by keys. Each is made by create and changed by update. At most so many are made
+// at once: a frame has time for no more.
 export class Rows {
-	constructor(parent, create, update) {
-		Object.assign(this, { parent, create, update, rows: new Map() });
+	constructor(parent, create, update, most = Infinity) {
+		Object.assign(this, { parent, create, update, most, rows: new Map() });
 	}
 
+	// show reports whether all items have their rows. Where it has made as many as it may, the rest is for another frame.
 	show(items, keyOf) {
 		const keys = items.map(keyOf), wanted = new Set(keys);
 		for (const [key, row] of this.rows) {
@@ -43,10 +45,13 @@ export class Rows {
 		}
 
 		// What is at its place stays there: moving it would cost it the focus.
-		let next = this.parent.firstElementChild;
-		items.forEach((item, i) => {
+		let next = this.parent.firstElementChild, made = 0;
+		for (const [i, item] of items.entries()) {
 			let row = this.rows.get(keys[i]);
 			if (!row) {
+				if (made === this.most) continue;
+
+				made++;
 				row = this.create(item);
 				this.rows.set(keys[i], row);
 			}
@@ -54,7 +59,9 @@ export class Rows {
 
 			if (row.element === next) next = next.nextElementSibling;
 			else this.parent.insertBefore(row.element, next);
-		});
+		}
+
+		return this.rows.size === wanted.size;
 	}
 }
 

@@ -6,7 +6,7 @@ import { follow } from "./live.js";
 import { Spark } from "./plot.js";
 import { ProcessMap, StateMark, glyph, stateOf, states } from "./states.js";
 
-const room = 120, interval = 5000, mapSize = 32, sortTime = 5000, maxAttention = 5;
+const room = 120, interval = 5000, mapSize = 32, sortTime = 5000, maxAttention = 5, rowsAtOnce = 40;
 
 const columns = [
 	{ key: "name", title: "Application", of: (a) => a.name.toLowerCase() },
@@ -146,7 +146,7 @@ function update(row, a) {
 	if (row.visible) showSparks(row);
 }
 
-const rows = new Rows(byId("apps"), create, update);
+const rows = new Rows(byId("apps"), create, update, rowsAtOnce);
 
 // order sorts now and then, and not under the pointer or the focus: what moves cannot be hit.
 function order() {
@@ -165,6 +165,7 @@ function order() {
 	sorted = all.map(([, name]) => name);
 }
 
+// show reports whether it has shown all.
 function show() {
 	const text = byId("filter").value.trim().toLowerCase(), only = byId("only-trouble").checked;
 	const has = (part) => part.toLowerCase().includes(text);
@@ -173,7 +174,7 @@ function show() {
 	const shown = sorted
 		.map((name) => apps.get(name))
 		.filter((a) => (!text || has(a.name) || has(a.root)) && (!only || hasTrouble(a)));
-	rows.show(shown, (a) => a.name);
+	const whole = rows.show(shown, (a) => a.name);
 
 	const all = plural(apps.size, "application");
 	setText(byId("count"), shown.length === apps.size ? all : `${count(shown.length)} of ${all}`);
@@ -184,6 +185,13 @@ function show() {
 
 	showTotals();
 	showAttention();
+
+	return whole;
+}
+
+// showAll shows what the viewer has asked for, in as many frames as that takes.
+function showAll() {
+	if (!show()) requestAnimationFrame(showAll);
 }
 
 const totals = new Spark();
@@ -271,7 +279,7 @@ export function start() {
 			sort = c;
 			sortedAt = 0;
 			showColumns();
-			show();
+			showAll();
 		});
 
 		c.header = make("th", { role: "columnheader", scope: "col", class: c.key }, button);
@@ -281,7 +289,7 @@ export function start() {
 
 	for (const [letter, { what }] of Object.entries(states)) byId("key").append(make("li", {}, glyph(letter), what));
 
-	byId("tools").addEventListener("input", show);
+	byId("tools").addEventListener("input", showAll);
 	byId("tools").addEventListener("submit", (event) => event.preventDefault());
 	follow("/dashboard/events", merge, show);
 }

@@ -5,8 +5,9 @@ import { byId, setText, setAttribute, setHidden, say } from "./dom.js";
 const retryTime = 5000, hiddenTime = 30000;
 const unreachable = "The server cannot be reached. This page tries again.";
 
-// follow calls show with each event, merged into what came before by merge, once a frame. It stops for pages that have
-// been out of sight for a while: the server works only for those that are looked at.
+// follow calls show with each event, merged into what came before by merge, once a frame, and again in the next one if
+// show returns false: there is more to show. It stops for pages that have been out of sight for a while: the server
+// works only for those that are looked at.
 export function follow(url, merge, show) {
 	let source = null, timer = 0, hideTimer = 0, frame = 0, lost = false;
 
@@ -17,7 +18,11 @@ export function follow(url, merge, show) {
 
 	const draw = () => {
 		frame = 0;
-		show();
+		if (show() === false) {
+			frame = requestAnimationFrame(draw);
+			return;
+		}
+
 		state("live", "Live");
 	};
 
