@@ -28,14 +28,15 @@ export function setHidden(element, hidden) {
 	if (element.hidden !== hidden) element.hidden = hidden;
 }
 
-// Rows keeps the children of an element, by keys. Each is made by create and changed by update. At most so many are made
-// at once: a frame has time for no more.
+// Rows keeps the children of an element, by keys. Each is made by create and changed by update. At most so many are
+// made at once: a frame has time for no more.
 export class Rows {
 	constructor(parent, create, update, most = Infinity) {
 		Object.assign(this, { parent, create, update, most, rows: new Map() });
 	}
 
-	// show reports whether all items have their rows. Where it has made as many as it may, the rest is for another frame.
+	// show reports whether all items have their rows. Where it has made as many as it may, the rest is for another
+	// frame.
 	show(items, keyOf) {
 		const keys = items.map(keyOf), wanted = new Set(keys);
 		for (const [key, row] of this.rows) {
