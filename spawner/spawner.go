@@ -10,6 +10,10 @@
 // program that serves on a port. What the process prints is collected and logged. Before
 // the process counts, it is asked for the health check and the warm-up requests. What
 // goes wrong is a [*SpawnError], with the category, advice, and what was printed.
+//
+// Processes do not inherit that the program ignores a signal, as one below nohup does: from the
+// first start on, such signals go to a channel without a reader. They still do nothing to the
+// program, and [os/signal.Ignored] does not report them any more.
 package spawner
 
 import (
