@@ -5,6 +5,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -41,9 +42,16 @@ type launch struct {
 	change func(cmd *exec.Cmd)
 }
 
-// command returns passenger start.
+// command returns passenger start. The server takes a free port of the loopback interface
+// unless the options say otherwise, also where it is expected to refuse: the port that it
+// takes by itself may be in use.
 func (s *sandbox) command(ctx context.Context, l *launch) *exec.Cmd {
 	args := []string{"start", "--envvar", s.Marker}
+	if !strings.Contains(strings.Join(l.args, " "), "--socket") && !strings.Contains(strings.Join(l.env, " "),
+		"PASSENGER_SOCKET") {
+		args = append(args, "--address", "127.0.0.1", "--port", "0")
+	}
+
 	if l.dir != "" {
 		args = append(args, l.dir)
 	}

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 
@@ -40,11 +39,6 @@ func startIn(t testing.TB, box *sandbox, l *launch) *server {
 	t.Helper()
 	s := &server{sandbox: box}
 	s.Cmd = s.command(context.WithoutCancel(t.Context()), l)
-	if !strings.Contains(strings.Join(l.args, " "), "--socket") && !strings.Contains(strings.Join(l.env, " "),
-		"PASSENGER_SOCKET") {
-		s.Cmd.Args = append(s.Cmd.Args, "--address", "127.0.0.1", "--port", "0")
-	}
-
 	s.run(t)
 	s.url = s.Address(t)
 
