@@ -17,6 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/internal/dcache"
 	"github.com/gopassenger/passenger/internal/ratelog"
 	"github.com/gopassenger/passenger/internal/urlpath"
 	"github.com/gopassenger/passenger/internal/validators"
@@ -51,6 +52,8 @@ type static struct {
 	// They only decide what is looked for first.
 	absent atomic.Bool
 	misses atomic.Uint32
+	// cached says at little cost that there is none still.
+	cached dcache.Negative
 
 	log                                logr.Logger
 	notADir, links, loops, unreadables ratelog.Line
@@ -227,7 +230,7 @@ const lookAfterMisses = 8
 // begins with the look that is likely to be the only one.
 func (s *static) isThere(public string) bool {
 	var st unix.Stat_t
-	there := !errors.Is(unix.Stat(public, &st), unix.ENOENT)
+	there := !s.cached.Has(public) && !errors.Is(unix.Stat(public, &st), unix.ENOENT)
 	s.absent.Store(!there)
 
 	return there
