@@ -60,7 +60,9 @@ func adopt(pid, uid, session int) (*adopted, error) {
 			_ = a.pidfd.Close()
 		}
 	}()
-	found, readErr := readProc(pid)
+	found, readErr := readStatus(pid)
+	inSession := isInSession(pid, session)
+	a.leads = isInGroup(pid, pid)
 
 	// What was read is of the process that is held if that still exists.
 	if err = unix.PidfdSendSignal(fd, 0, nil, 0); errors.Is(err, unix.ESRCH) {
@@ -72,14 +74,15 @@ func adopt(pid, uid, session int) (*adopted, error) {
 		return nil, err
 	}
 
-	if found.uid != uid || found.session != session {
-		err = foreign(fmt.Sprintf("belongs to user %d and session %d instead of %d and %d", found.uid, found.session,
-			uid, session))
+	if found.uid != uid {
+		err = foreign(fmt.Sprintf("belongs to user %d instead of %d", found.uid, uid))
 		return nil, err
 	}
 
-	err = nil
-	a.leads = found.group == pid
+	if !inSession {
+		err = foreign(fmt.Sprintf("is not in session %d", session))
+		return nil, err
+	}
 
 	return a, nil
 }
@@ -123,8 +126,8 @@ func (a *adopted) killGroup() {
 // eachInGroup signals what the process has started, one by one: the group's
 // number may belong to others as soon as the preloader has reaped the process.
 func (a *adopted) eachInGroup(sig syscall.Signal) {
-	signalMatching(sig, a.uid, func(p procEntry) bool {
-		return p.group == a.pid && p.session == a.session && p.pid != a.pid
+	signalMatching(sig, a.uid, func(pid int) bool {
+		return isInGroup(pid, a.pid) && isInSession(pid, a.session) && pid != a.pid
 	})
 }
 

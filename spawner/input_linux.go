@@ -29,13 +29,7 @@ func (a *attempt) waitsForInput() (waits bool) {
 	// What a process does, its user may know.
 	_ = a.identity.withRights(func() error { // without the rights, it is not known
 		waits = slices.ContainsFunc(pids(), func(pid int) bool {
-			if !mayBelongTo(pid, a.identity.uid) {
-				return false
-			}
-
-			p, err := readProc(pid)
-
-			return err == nil && p.session == a.child.pid && reads(pid, a.child.input)
+			return isInSession(pid, a.child.pid) && reads(pid, a.child.input)
 		})
 
 		return nil

@@ -12,20 +12,10 @@ import (
 func (a *attempt) eachSocket(f func(inode uint64) bool) {
 	marker := MarkerVar + "=" + a.gupid
 	for _, pid := range pids() {
-		p, err := readProc(pid)
-		if err != nil {
-			continue
-		}
-
 		// A session cannot be entered from outside. A marker can be in anybody's environment.
-		if p.session != a.child.pid {
-			if p.uid != a.identity.uid {
-				continue
-			}
-
-			if !startedWith(pid, marker) {
-				continue
-			}
+		if !isInSession(pid, a.child.pid) &&
+			(!mayBelongTo(pid, a.identity.uid) || !startedWith(pid, marker) || !belongsTo(pid, a.identity.uid)) {
+			continue
 		}
 
 		if !eachSocketOf(pid, f) {
@@ -61,7 +51,7 @@ func eachSocketOf(pid int, f func(inode uint64) bool) bool {
 // hasSessionUser reports whether a process of a session runs as a user.
 func hasSessionUser(session, uid int) bool {
 	for _, pid := range pids() {
-		if p, err := readProc(pid); err == nil && p.session == session && p.uid == uid {
+		if isInSession(pid, session) && belongsTo(pid, uid) {
 			return true
 		}
 	}

@@ -2,6 +2,7 @@ package spawner
 
 import (
 	"errors"
+	"os"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -40,8 +41,10 @@ func TestVariablesAreFoundWhereverTheyAreInAnEnvironment(t *testing.T) {
 	}
 
 	for before := range 64 {
-		environ := "A=" + strings.Repeat("x", 64<<10-before) + "\x00" + wanted + "\x00"
-		require.True(t, hasVariable(strings.NewReader(environ), wanted), "between two pieces")
+		for _, length := range []int{environPiece, 16 * environPiece} {
+			environ := "A=" + strings.Repeat("x", length-before) + "\x00" + wanted + "\x00"
+			require.True(t, hasVariable(strings.NewReader(environ), wanted), "between two pieces")
+		}
 	}
 
 	require.False(t, hasVariable(iotest.ErrReader(errors.New("no rights")), wanted))
@@ -54,4 +57,14 @@ func TestEnvironmentWithoutEndIsReadUpToALimit(t *testing.T) {
 	var environ hugeEnviron
 	require.False(t, hasVariable(&environ, "MARKER=abc"))
 	require.EqualValues(t, maxEnviron, environ.read)
+}
+
+// What an application has put into the background is found at the end of each of its processes,
+// among all processes of the host.
+func BenchmarkKillMarked(b *testing.B) {
+	b.ReportAllocs()
+	for range b.N {
+		killMarked("PASSENGER_SPAWN=of none", os.Geteuid())
+	}
+	b.ReportMetric(float64(len(pids())), "processes")
 }

@@ -9,72 +9,66 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
 )
 
-// procEntry is what /proc says of a process.
-type procEntry struct {
-	pid, uid       int
-	group, session int
-	zombie         bool
+// procStatus is what /proc says of a process.
+type procStatus struct {
+	// uid is the real user. The owner of the directory is another one where the process has changed that.
+	uid    int
+	zombie bool
 }
 
-// readProc is not done by package procfs, which reads more than is needed of
-// each of what may be thousands of processes.
-func readProc(pid int) (procEntry, error) {
-	p := procEntry{pid: pid}
-	name := "/proc/" + strconv.Itoa(pid)
-	uid, err := realUID(pid)
+// readStatus is not done by package procfs, which reads more than is needed of each of what may be thousands of
+// processes.
+func readStatus(pid int) (s procStatus, err error) {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
 	if err != nil {
-		return p, err
+		return s, err
 	}
 
-	p.uid = uid
-	line, err := os.ReadFile(name + "/stat") //nolint:gosec // G304: of the kernel
-	if err != nil {
-		return p, err
+	// Only the name of the process could hold anything, and has no line breaks here.
+	_, state, hasState := bytes.Cut(text, []byte("\nState:\t"))
+	_, ids, hasIDs := bytes.Cut(state, []byte("\nUid:\t"))
+	id, _, hasID := bytes.Cut(ids, []byte("\t"))
+	if !hasState || !hasIDs || !hasID {
+		return s, errors.New("/proc has an unknown format")
 	}
 
-	// The command's name stands in parentheses and may hold anything.
-	end := bytes.LastIndexByte(line, ')')
-	fields := strings.Fields(string(line[end+1:]))
-	if end < 0 || len(fields) < 4 {
-		return p, errors.New("/proc has an unknown format")
-	}
+	s.zombie = state[0] == 'Z'
+	s.uid, err = strconv.Atoi(string(id))
 
-	// proc(5): behind the name are the state, the parent, the group and the session.
-	p.zombie = fields[0] == "Z"
-	group, groupErr := strconv.Atoi(fields[2])
-	session, sessionErr := strconv.Atoi(fields[3])
-	p.group, p.session = group, session
+	return s, err
+}
 
-	return p, errors.Join(groupErr, sessionErr)
+func realUID(pid int) (int, error) {
+	s, err := readStatus(pid)
+	return s.uid, err
+}
+
+func belongsTo(pid, uid int) bool {
+	of, err := realUID(pid)
+	return err == nil && of == uid
 }
 
 // hasEnded reports whether a process is known to have ended, also one whose parent has not waited for it.
 func hasEnded(pid int) bool {
-	p, err := readProc(pid)
-	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) || err == nil && p.zombie
+	s, err := readStatus(pid)
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) || err == nil && s.zombie
 }
 
-// realUID does not go by the owner of the directory, which a process can
-// change.
-func realUID(pid int) (int, error) {
-	status, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/status")
-	if err != nil {
-		return 0, err
-	}
+// isInSession costs a twentieth of what it costs to read a file of /proc.
+func isInSession(pid, session int) bool {
+	of, err := unix.Getsid(pid)
+	return err == nil && of == session
+}
 
-	_, ids, ok := bytes.Cut(status, []byte("\nUid:"))
-	fields := bytes.Fields(ids)
-	if !ok || len(fields) == 0 {
-		return 0, errors.New("/proc has an unknown format")
-	}
-
-	return strconv.Atoi(string(fields[0]))
+// isInGroup costs as little as isInSession.
+func isInGroup(pid, group int) bool {
+	of, err := unix.Getpgid(pid)
+	return err == nil && of == group
 }
 
 // pids are the numbers of all processes.
@@ -100,27 +94,36 @@ func pids() []int {
 	return pids
 }
 
-// mayBelongTo says cheaply that a process is another user's, on hosts where
-// there are thousands of them. Directories of some processes belong to root.
+// mayBelongTo says cheaply that a process is another user's or the kernel's, on hosts where there are thousands of
+// them. Directories of some processes belong to root.
 func mayBelongTo(pid, uid int) bool {
+	// Threads of the kernel have no group that can be seen from here, and are most of the processes of a small host.
+	if isInGroup(pid, 0) {
+		return false
+	}
+
 	var stat unix.Stat_t
 	err := unix.Stat("/proc/"+strconv.Itoa(pid), &stat)
+
 	return err == nil && (int(stat.Uid) == uid || stat.Uid == 0)
 }
 
 // signalMatching sends sig to the processes of a user that match, and returns
 // their pids.
-func signalMatching(sig syscall.Signal, uid int, match func(procEntry) bool) []int {
-	ofUser := match
-	match = func(p procEntry) bool { return p.uid == uid && ofUser(p) }
+func signalMatching(sig syscall.Signal, uid int, match func(pid int) bool) []int {
+	ofUser := func(pid int) bool {
+		if !match(pid) {
+			return false
+		}
+
+		s, err := readStatus(pid)
+
+		return err == nil && s.uid == uid && !s.zombie
+	}
 
 	var found []int
 	for _, pid := range pids() {
-		if !mayBelongTo(pid, uid) {
-			continue
-		}
-
-		if p, err := readProc(pid); err == nil && !p.zombie && match(p) && signalOne(pid, sig, match) {
+		if mayBelongTo(pid, uid) && ofUser(pid) && signalOne(pid, sig, ofUser) {
 			found = append(found, pid)
 		}
 	}
@@ -130,16 +133,15 @@ func signalMatching(sig syscall.Signal, uid int, match func(procEntry) bool) []i
 
 // signalOne looks at a process again when it has hold of it: the number may be
 // another process's by now.
-func signalOne(pid int, sig syscall.Signal, match func(procEntry) bool) bool {
+func signalOne(pid int, sig syscall.Signal, match func(pid int) bool) bool {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		return false
 	}
 
 	defer func() { _ = unix.Close(fd) }()
-	p, err := readProc(pid)
 
-	return err == nil && match(p) && unix.PidfdSendSignal(fd, sig, nil, 0) == nil
+	return match(pid) && unix.PidfdSendSignal(fd, sig, nil, 0) == nil
 }
 
 // awaitGroup returns when no process of a group lives that could be signalled. The caller keeps the group's number from
@@ -168,8 +170,13 @@ func awaitGroup(group int) {
 // openMember returns the pidfd of a process, or nil if the process does not live in the group.
 func openMember(pid, group int) *os.File {
 	lives := func() bool {
-		p, err := readProc(pid)
-		return err == nil && p.group == group && !p.zombie
+		if !isInGroup(pid, group) {
+			return false
+		}
+
+		s, err := readStatus(pid)
+
+		return err == nil && !s.zombie
 	}
 	if !lives() {
 		return nil
@@ -199,8 +206,8 @@ func killMarked(variable string, uid int) []int {
 	var found []int
 
 	for range rounds {
-		killed := signalMatching(syscall.SIGKILL, uid, func(p procEntry) bool {
-			return p.pid != os.Getpid() && startedWith(p.pid, variable)
+		killed := signalMatching(syscall.SIGKILL, uid, func(pid int) bool {
+			return pid != os.Getpid() && startedWith(pid, variable)
 		})
 		if len(killed) == 0 {
 			break
@@ -220,6 +227,9 @@ func killMarked(variable string, uid int) []int {
 // environment, and any process may say afterwards that its environment is all of its memory (PR_SET_MM_MAP).
 const maxEnviron = 6 << 20
 
+// environPiece is how much is read at a time: most environments are smaller.
+const environPiece = 4 << 10
+
 // startedWith reports whether a process has a variable, as NAME=VALUE, in the environment that it was started with.
 func startedWith(pid int, variable string) bool {
 	f, err := os.Open(fmt.Sprintf("/proc/%d/environ", pid))
@@ -234,11 +244,9 @@ func startedWith(pid int, variable string) bool {
 
 // hasVariable looks for a variable in what /proc has of an environment, in little memory.
 func hasVariable(environ io.Reader, variable string) bool {
-	const piece = 64 << 10
-
 	wanted := []byte("\x00" + variable + "\x00")
 	// What begins in one piece may end in the next.
-	window := append(make([]byte, 0, len(wanted)+piece), 0)
+	window := append(make([]byte, 0, len(wanted)+environPiece), 0)
 	for left := maxEnviron; left > 0; {
 		n, err := environ.Read(window[len(window):min(len(window)+left, cap(window))])
 		window = window[:len(window)+n]
