@@ -59,12 +59,14 @@ func TestEnvironmentWithoutEndIsReadUpToALimit(t *testing.T) {
 	require.EqualValues(t, maxEnviron, environ.read)
 }
 
-// What an application has put into the background is found at the end of each of its processes,
-// among all processes of the host.
+// What an application has put into the background is looked for at the end of each of its
+// processes, among all processes of the host.
 func BenchmarkKillMarked(b *testing.B) {
 	b.ReportAllocs()
+
 	for range b.N {
 		killMarked("PASSENGER_SPAWN=of none", os.Geteuid())
 	}
+
 	b.ReportMetric(float64(len(pids())), "processes")
 }

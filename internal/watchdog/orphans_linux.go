@@ -29,12 +29,20 @@ func childPIDs() (pids []int) {
 	self := os.Getpid()
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
-		if err == nil && parentPID(pid) == self {
+		if err == nil && !isOfKernel(pid) && parentPID(pid) == self {
 			pids = append(pids, pid)
 		}
 	}
 
 	return pids
+}
+
+// isOfKernel reports that a process is a thread of the kernel, which has no group that can be seen from here, unless
+// this process has none either. It costs a fraction of reading a file of /proc, and such threads are most of the
+// processes of a small host.
+func isOfKernel(pid int) bool {
+	group, err := unix.Getpgid(pid)
+	return err == nil && group == 0 && unix.Getpgrp() != 0
 }
 
 // parentPID returns 0 if there is no such process.
