@@ -2,6 +2,7 @@ package watchdog
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"slices"
 	"strconv"
@@ -21,6 +22,11 @@ func adoptOrphans() error {
 // childPIDs returns the children of this process, dead ones that no call has
 // waited for included.
 func childPIDs() (pids []int) {
+	// As when all agents have ended and left nothing behind.
+	if any, _ := lookAtChildren(); !any {
+		return nil
+	}
+
 	entries, err := os.ReadDir("/proc")
 	if err != nil {
 		return nil
@@ -136,7 +142,7 @@ func (w *Watchdog) Reap() {
 }
 
 func (w *Watchdog) reap() {
-	if !childHasEnded() {
+	if _, ended := lookAtChildren(); !ended {
 		// As after most hooks: reading the state of each process of the host would take long.
 		return
 	}
@@ -146,14 +152,15 @@ func (w *Watchdog) reap() {
 	}
 }
 
-// childHasEnded reports whether a child waits to be waited for, be it one that is listed.
-func childHasEnded() bool {
+// lookAtChildren reports whether there are any children, and whether one of them waits to be waited for, be it one that
+// is listed.
+func lookAtChildren() (any, ended bool) {
 	for {
 		var info unix.Siginfo
 		// With WNOWAIT, the child is still there for the one who waits for it.
 		err := unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil)
 		if err != unix.EINTR {
-			return err == nil && info.Signo != 0
+			return !errors.Is(err, unix.ECHILD), err == nil && info.Signo != 0
 		}
 	}
 }
