@@ -181,7 +181,7 @@ func (s *Server) serveHTTP(l net.Listener) error {
 func (s *Server) serveBoth(l net.Listener) error {
 	cgi, web := scgi.Split(l)
 	ended := make(chan error, 1)
-	go func() { ended <- s.scgi.Serve(cgi) }()
+	go func() { ended <- s.scgi.Serve(rawsock.Listener(cgi)) }()
 	err := s.serveHTTP(web)
 
 	return errors.Join(err, <-ended)

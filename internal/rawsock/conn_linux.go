@@ -147,10 +147,7 @@ func (c *tcpConn) resetIfStalled(err error) {
 
 // hasRoom reports whether the kernel takes more to send.
 func (s *socket) hasRoom() (yes bool) {
-	_ = s.raw.Control(func(fd uintptr) {
-		n, _ := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLOUT}}, 0) //nolint:gosec // G115: a descriptor
-		yes = n > 0
-	})
+	_ = s.raw.Control(func(fd uintptr) { yes = Poll(fd, unix.POLLOUT) != 0 })
 
 	return yes
 }

@@ -1,13 +1,14 @@
 package scgi
 
 import (
-	"errors"
 	"io"
 	"net"
 	"os"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gopassenger/passenger/internal/rawsock"
 )
 
 // rawConn is nil for a connection that is no socket.
@@ -27,19 +28,17 @@ func rawConn(c net.Conn) syscall.RawConn {
 
 // peek waits for bytes, or the end, and leaves them in the socket.
 func peek(raw syscall.RawConn, p []byte) (n int, err error) {
+	var errno syscall.Errno
+
 	waitErr := raw.Read(func(fd uintptr) bool {
-		for {
-			n, _, err = unix.Recvfrom(int(fd), p, unix.MSG_PEEK|unix.MSG_DONTWAIT)
-			if !errors.Is(err, unix.EINTR) {
-				return !errors.Is(err, unix.EAGAIN)
-			}
-		}
+		n, errno = rawsock.Receive(fd, p, unix.MSG_PEEK)
+		return errno != unix.EAGAIN
 	})
 	switch {
 	case waitErr != nil:
 		return 0, waitErr
-	case err != nil:
-		return 0, os.NewSyscallError("recvfrom", err)
+	case errno != 0:
+		return 0, os.NewSyscallError("recvfrom", errno)
 	case n == 0:
 		return 0, io.EOF
 	}
@@ -55,13 +54,5 @@ func waitGone(c net.Conn, raw syscall.RawConn) error {
 		gone |= unix.POLLRDHUP
 	}
 
-	return raw.Read(func(fd uintptr) bool {
-		fds := []unix.PollFd{{Fd: int32(fd), Events: gone}} //nolint:gosec // G115: a descriptor
-		for {
-			n, err := unix.Poll(fds, 0)
-			if !errors.Is(err, unix.EINTR) {
-				return err != nil || n > 0 && fds[0].Revents&gone != 0
-			}
-		}
-	})
+	return raw.Read(func(fd uintptr) bool { return rawsock.Poll(fd, gone)&gone != 0 })
 }
