@@ -116,9 +116,10 @@ func (s *Scripts) Directory() string {
 //  3. Everything else is for the front controller, or ErrNoScript.
 //
 // Names with a dot in front, and the directories of dependencies in the application's own directory, have no scripts.
-// Below a directory whose .htaccess denies access, there is nothing at all.
+// Below a directory whose .htaccess denies access, there is nothing at all. Both are about the way to the script:
+// PATH_INFO may be anything.
 func (s *Scripts) Find(urlPath string) (Script, error) {
-	if strings.ContainsAny(urlPath, "\x00\\") || !strings.HasPrefix(urlPath, "/") || len(urlPath) > maxScriptPath {
+	if strings.Contains(urlPath, "\x00") || !strings.HasPrefix(urlPath, "/") {
 		return Script{}, ErrNoScript
 	}
 
@@ -129,15 +130,13 @@ func (s *Scripts) Find(urlPath string) (Script, error) {
 	defer root.Close()
 
 	clean := path.Clean(urlPath)
-	if s.isDenied(root, clean) {
+	if s.isDenied(root, wayToScript(clean)) {
 		return Script{}, ErrNoScript
 	}
 
-	if !s.isHidden(clean[1:]) {
-		found, err := s.find(root, clean, clean == "/" || strings.HasSuffix(urlPath, "/"))
-		if !errors.Is(err, ErrNoScript) {
-			return found, err
-		}
+	found, err := s.find(root, clean, clean == "/" || strings.HasSuffix(urlPath, "/"))
+	if !errors.Is(err, ErrNoScript) {
+		return found, err
 	}
 
 	if s.FrontController == "" {
@@ -150,11 +149,26 @@ func (s *Scripts) Find(urlPath string) (Script, error) {
 // maxScriptPath is PATH_MAX of all systems that we run on.
 const maxScriptPath = 1024
 
+// wayToScript returns the part of a path in which its script may be, so that a client cannot have thousands of names
+// looked for. What is beyond it belongs to PATH_INFO, or to the front controller.
+func wayToScript(clean string) string {
+	if len(clean) <= maxScriptPath {
+		return clean
+	}
+
+	return clean[:max(1, strings.LastIndexByte(clean[:maxScriptPath], '/'))]
+}
+
 // find applies the first two points of the rule.
 func (s *Scripts) find(root *os.Root, clean string, slash bool) (Script, error) {
-	for from := 1; from < len(clean); {
-		end := from + strings.IndexByte(clean[from:]+"/", '/')
-		if strings.HasSuffix(clean[from:end], phpExtension) && s.isFile(root, clean[:end]) {
+	way := wayToScript(clean)
+	for from := 1; from < len(way); {
+		end := from + strings.IndexByte(way[from:]+"/", '/')
+		if strings.HasSuffix(way[from:end], phpExtension) && s.isFile(root, way[:end]) {
+			if s.isHidden(way[1:end]) {
+				return Script{}, ErrNoScript
+			}
+
 			info := clean[end:]
 			if slash {
 				info += "/"
@@ -168,7 +182,7 @@ func (s *Scripts) find(root *os.Root, clean string, slash bool) (Script, error) 
 
 	index := path.Join(clean, phpIndex)
 	switch {
-	case !s.isFile(root, index):
+	case way != clean, s.isHidden(clean[1:]), !s.isFile(root, index):
 		return Script{}, ErrNoScript
 	case !slash:
 		return Script{}, ErrDirectory
