@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -57,6 +58,7 @@ async def application(scope, receive, send):
     seen = {name: scope[name] for name in ("method", "path", "root_path", "scheme", "http_version")}
     seen["query"] = scope["query_string"].decode()
     seen["client"] = scope["client"][0] if scope["client"] else ""
+    seen["server"] = list(scope["server"])
     seen["body"] = len(body)
     seen["database"] = scope["state"]["database"]
     seen["fields"] = sum(len(name) + len(value) for name, value in scope["headers"])
@@ -160,7 +162,8 @@ func testASGI(t *testing.T, server func(*spec)) {
 	p.requireProtected(t)
 	c := p.httpClient(t)
 	require.JSONEq(t, `{"method": "GET", "path": "/a b", "query": "c=d", "root_path": "", "scheme": "http",
-		"http_version": "1.1", "client": "", "body": 0, "database": "open", "fields": 67}`,
+		"http_version": "1.1", "client": "", "server": ["shop.example.com", 80], "body": 0, "database": "open",
+		"fields": 67}`,
 		ask(t, c, http.MethodGet, "/a%20b?c=d", ""))
 	require.Contains(t, ask(t, c, http.MethodPost, "/", strings.Repeat("x", 1<<20)), `"body": 1048576`)
 
@@ -178,11 +181,13 @@ func testASGI(t *testing.T, server func(*spec)) {
 func TestASGIApplicationsBelowABaseURI(t *testing.T) {
 	t.Parallel()
 
-	c := start(t, asgiSpec(t, asgiApp, func(s *spec) { s.request.BaseURI = "/shop" })).httpClient(t)
-	for _, target := range []string{"/shop", "/shop/", "/shop/a"} {
+	c := start(t, asgiSpec(t, asgiApp, func(s *spec) { s.request.BaseURI = "/my%20shop" })).httpClient(t)
+	for _, target := range []string{"/my%20shop", "/my%20shop/", "/%6dy%20shop/a"} {
+		path, err := url.PathUnescape(target)
+		require.NoError(t, err)
 		text := ask(t, c, http.MethodGet, target, "")
-		require.Contains(t, text, fmt.Sprintf(`"path": %q`, target))
-		require.Contains(t, text, `"root_path": "/shop"`)
+		require.Contains(t, text, fmt.Sprintf(`"path": %q`, path))
+		require.Contains(t, text, `"root_path": "/my shop"`)
 	}
 }
 
@@ -193,15 +198,60 @@ func TestASGIApplicationsOfStarletteBelowABaseURI(t *testing.T) {
 
 	const source = `from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
-from starlette.routing import Route
+from starlette.routing import Route, WebSocketRoute
 
 def page(request):
-    return PlainTextResponse(str(request.url_for("page")) + " " + request.url.path)
+    return PlainTextResponse(f'{request.url_for("page")} {request.url.path} {request.scope["raw_path"]}')
 
-app = Starlette(routes=[Route("/a", page, name="page")])
+async def chat(websocket):
+    await websocket.accept()
+
+app = Starlette(routes=[Route("/a", page, name="page"), WebSocketRoute("/chat", chat)])
 `
-	c := start(t, asgiSpec(t, source, func(s *spec) { s.request.BaseURI = "/shop" })).httpClient(t)
-	require.Equal(t, "http://shop.example.com/shop/a /shop/a", ask(t, c, http.MethodGet, "/shop/a", ""))
+	for base, seen := range map[string]string{"/shop": "/shop", "/shop/caf%C3%A9": "/shop/café"} {
+		c := start(t, asgiSpec(t, source, func(s *spec) { s.request.BaseURI = base })).httpClient(t)
+		require.Equal(t, "http://shop.example.com"+seen+"/a "+seen+"/a b'/a'", ask(t, c, http.MethodGet, base+"/a", ""))
+
+		// The raw path of WebSockets is text in older versions of uvicorn.
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://shop.example.com"+base+"/chat",
+			http.NoBody)
+		require.NoError(t, err)
+		r.Header = http.Header{
+			"Connection": {"Upgrade"}, "Upgrade": {"websocket"},
+			"Sec-Websocket-Key": {"dGhlIHNhbXBsZSBub25jZQ=="}, "Sec-Websocket-Version": {"13"},
+		}
+		resp, err := c.Do(r)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Equal(t, http.StatusSwitchingProtocols, resp.StatusCode)
+	}
+}
+
+// The socket has no name that clients know: what they have asked for is the server, as in a CGI environment.
+func TestASGIServerIsWhomTheClientHasAsked(t *testing.T) {
+	t.Parallel()
+
+	c := start(t, asgiSpec(t, asgiApp)).httpClient(t)
+	for _, test := range []struct{ host, scheme, want string }{
+		{"shop.example.com", "http", `["shop.example.com", 80]`},
+		{"shop.example.com", "https", `["shop.example.com", 443]`},
+		{"shop.example.com:8080", "https", `["shop.example.com", 8080]`},
+		{"shop.example.com:", "http", `["shop.example.com", 80]`},
+		{"192.0.2.1:81", "http", `["192.0.2.1", 81]`},
+		{"[2001:db8::1]", "https", `["2001:db8::1", 443]`},
+		{"[2001:db8::1]:8443", "https", `["2001:db8::1", 8443]`},
+	} {
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://shop.example.com/", http.NoBody)
+		require.NoError(t, err)
+		r.Host = test.host
+		r.Header.Set("X-Forwarded-Proto", test.scheme)
+		resp, err := c.Do(r)
+		require.NoError(t, err)
+		text, err := io.ReadAll(resp.Body)
+		require.NoError(t, err)
+		require.NoError(t, resp.Body.Close())
+		require.Contains(t, string(text), `"server": `+test.want, test.host)
+	}
 }
 
 // A worker that was forked makes its event loop itself.
