@@ -220,6 +220,9 @@ var sourceExtensions = []string{
 	"php", "php3", "php4", "php5", "php7", "php8", "phps", "pht", "phtml", "phar", "inc",
 }
 
+// lastExtensions are such ones of Drupal. Before another extension they mean something else, as in three.module.js.
+var lastExtensions = []string{"module", "install", "theme", "profile", "engine"}
+
 // filesOfRoot are not public in the application's directory: they tell which versions of its dependencies the
 // application has, and hold this server's options, which may be secrets.
 var filesOfRoot = []string{
@@ -244,13 +247,16 @@ func (s *Scripts) IsPublic(name string) bool {
 		return false
 	}
 
-	for i, extension := range strings.Split(strings.TrimRight(file, "~"), ".") {
+	file = strings.TrimRight(file, "~")
+	for i, extension := range strings.Split(file, ".") {
 		if i > 0 && slices.Contains(sourceExtensions, extension) {
 			return false
 		}
 	}
 
-	return true
+	last := strings.TrimPrefix(path.Ext(strings.TrimSuffix(file, ".bak")), ".")
+
+	return !slices.Contains(lastExtensions, last)
 }
 
 // IsDenied reports whether a file below the document root is in a directory whose .htaccess denies access. name has
