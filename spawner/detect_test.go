@@ -161,20 +161,16 @@ var applications = map[string]struct {
 	},
 	"Next.js, beside another program": {
 		map[string]string{
-			"package.json":           `{"dependencies": {"next": "15"}, "scripts": {"start": "next start"}}`,
-			".next/BUILD_ID":         "1",
-			"node_modules/.bin/next": "",
-			"server.js":              "http.createServer(f).listen(3000)",
+			"package.json":   `{"dependencies": {"next": "15"}, "scripts": {"start": "next start"}}`,
+			".next/BUILD_ID": "1", "node_modules/.bin/next": "", "server.js": "app.listen(3000)",
 		},
 		"Next.js", "node_modules/.bin/next start -H localhost -p $PORT",
 		[]string{"Node.js", "Node.js"},
 	},
 	"Next.js, in a server of its own": {
 		map[string]string{
-			"package.json":           `{"dependencies": {"next": "15"}, "scripts": {"start": "NODE_ENV=production node web.js"}}`,
-			".next/BUILD_ID":         "1",
-			"node_modules/.bin/next": "",
-			"web.js":                 "next().prepare().then(() => createServer(f).listen(3000))",
+			"package.json":   `{"dependencies": {"next": "15"}, "scripts": {"start": "NODE_ENV=production node web.js"}}`,
+			".next/BUILD_ID": "1", "node_modules/.bin/next": "", "web.js": "createServer(f).listen(3000)",
 		},
 		"Node.js", "node web.js",
 		[]string{"Node.js"},

@@ -60,7 +60,9 @@ func TestScriptsAreFound(t *testing.T) {
 
 	// front means that only the front controller serves the path.
 	const front = "front"
+
 	long := strings.Repeat("/data/x", 400)[len("/data"):]
+
 	for path, want := range map[string]string{
 		"/": "/index.php", "/index.php": "/index.php", "/about.php": "/about.php", "/in.php": "/in.php",
 		"/index.php/": "/index.php|/", "/index.php/a/b": "/index.php|/a/b", "/index.php/a/": "/index.php|/a/",
