@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -85,7 +86,7 @@ func TestHeadOfAFastCGIRequest(t *testing.T) {
 		got = r.Params
 		return echoFastCGI(r)
 	})
-	cfg := handler.Config{}
+	cfg := handler.Config{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}}
 	cfg.Options.App.Type, cfg.Options.App.BaseURI = "php", "/caf%C3%A9"
 	servePHP(t, script, cfg, root, func(s *site) {
 		s.raw("POST /caf%C3%A9/a%20b.php/x%2Fy?q=1 HTTP/1.1\r\nHost: example.com:8080\r\nProxy: http://evil\r\n" +
@@ -98,6 +99,7 @@ func TestHeadOfAFastCGIRequest(t *testing.T) {
 			"DOCUMENT_ROOT": public, "CONTENT_LENGTH": "2", "CONTENT_TYPE": "text/plain", "HTTP_X_NAME": "1",
 			"SERVER_NAME": "example.com", "SERVER_PORT": "8080", "SERVER_PROTOCOL": "HTTP/1.1",
 			"GATEWAY_INTERFACE": "CGI/1.1", "REDIRECT_STATUS": "200", "SERVER_ADDR": "127.0.0.1", "HTTP_HOST": "example.com:8080",
+			"REQUEST_SCHEME": "http",
 		} {
 			require.Equal(s, want, got[name], name)
 		}
@@ -107,6 +109,9 @@ func TestHeadOfAFastCGIRequest(t *testing.T) {
 		} {
 			require.NotContains(s, got, name)
 		}
+
+		s.do(http.MethodGet, "/caf%C3%A9/", "", "X-Forwarded-Proto", "https")
+		require.Equal(s, []string{"https", "on"}, []string{got["REQUEST_SCHEME"], got["HTTPS"]})
 
 		resp, _ := s.do(http.MethodGet, "/caf%C3%A9/admin?x=1", "")
 		require.Equal(s, http.StatusMovedPermanently, resp.StatusCode)

@@ -72,6 +72,7 @@ func TestHeadOfAnHTTPRequest(t *testing.T) {
 		require.ElementsMatch(s, []string{
 			"Host: example.com:8080", "User-Agent: test", "Cookie: a=b", "Cookie: c=d", "X-Twice: 1", "X-Twice: 2",
 			"Content-Type: text/plain", "X-Forwarded-For: 192.0.2.7", "X-Forwarded-Proto: http",
+			"X-Forwarded-Port: 8080",
 		}, strings.Split(rest, "\r\n"))
 	})
 }

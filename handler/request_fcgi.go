@@ -75,6 +75,7 @@ func (r *request) encodeFastCGI(f *fastCGI, keepConn bool, body *requestBody) ([
 	r.describe(e, body.length)
 	e.Add("GATEWAY_INTERFACE", "CGI/1.1")
 	e.Add("SERVER_ADDR", r.serverAddr())
+	e.Add("REQUEST_SCHEME", r.scheme())
 	// PHP that is built to be run by redirects only wants to see one.
 	e.Add("REDIRECT_STATUS", "200")
 

@@ -25,10 +25,13 @@ func (r *request) appendHTTPHead(b []byte, namesClient bool, length int64) []byt
 	}
 
 	b = appendField(b, "Host", host)
+	named := r.env.replaces(forwardedHost) || r.env.replaces(forwardedPort)
 	r.eachField(func(name string, values []string) {
 		if name == forwardedFor || name == forwardedProto || r.env.replaces(name) {
 			return
 		}
+
+		named = named || name == forwardedHost || name == forwardedPort
 
 		written := wireName(name)
 		if proxyheader.Of(name) == proxyheader.NamedOnly {
@@ -47,6 +50,12 @@ func (r *request) appendHTTPHead(b []byte, namesClient bool, length int64) []byt
 	}
 
 	b = appendField(b, forwardedProto, r.scheme())
+	if !named {
+		// Programs that believe the scheme take its usual port else, whatever Host says: Tomcat and Spring.
+		_, port := r.target.server(r.http, r.scheme())
+		b = appendField(b, forwardedPort, port)
+	}
+
 	b = appendField(b, requestIDHeader, r.mark.id)
 	b = appendField(b, requestStartHeader, r.mark.start)
 	if len(r.env) > 0 {

@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"net/netip"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -37,8 +38,39 @@ func TestServerPortIsThatOfTheClientsScheme(t *testing.T) {
 				s.raw("GET / HTTP/1.1\r\nConnection: close\r\n" + test.fields + "\r\n\r\n")
 				require.Equal(s, test.want, got["SERVER_NAME"]+" "+got["SERVER_PORT"]+" "+got["HTTPS"])
 			})
+
+			var head string
+			serveConfig(t, recordingHTTP(&head), test.cfg, func(s *site) {
+				s.raw("GET / HTTP/1.1\r\nConnection: close\r\n" + test.fields + "\r\n\r\n")
+				require.Contains(s, head, "\r\nX-Forwarded-Port: "+strings.Fields(test.want)[1]+"\r\n")
+			})
 		})
 	}
+}
+
+// What a proxy says of host or port counts together: the port of our own Host does not belong to another host.
+func TestForwardedPortIsOneOfTheForwardedHost(t *testing.T) {
+	const request = "GET / HTTP/1.1\r\nHost: app:3000\r\nConnection: close\r\n" +
+		"X-Forwarded-Proto: https\r\nX-Forwarded-Host: shop.example.com\r\n"
+
+	cfg := handler.Config{
+		TrustedProxies: []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")},
+		TrustedHeaders: []string{"X-Forwarded-Host", "X-Forwarded-Port"},
+	}
+	port := regexp.MustCompile(`(?m)^X-Forwarded-Port: .*\r$`)
+
+	var head string
+	serveConfig(t, recordingHTTP(&head), cfg, func(s *site) {
+		s.raw(request + "\r\n")
+		require.Empty(s, port.FindAllString(head, -1))
+
+		s.raw(request + "X-Forwarded-Port: 443\r\n\r\n")
+		require.Equal(s, []string{"X-Forwarded-Port: 443\r"}, port.FindAllString(head, -1))
+
+		s.env = handler.Env{"HTTP_X_FORWARDED_PORT": "444"}
+		s.raw(request + "X-Forwarded-Port: 443\r\n\r\n")
+		require.Equal(s, []string{"X-Forwarded-Port: 444\r"}, port.FindAllString(head, -1))
+	})
 }
 
 // A request of HTTP/1.0 may have no Host: the server's own address takes its place, in a form that is one.

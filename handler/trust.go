@@ -100,6 +100,8 @@ func isLoopback(addr string) bool {
 const (
 	forwardedFor   = "X-Forwarded-For"
 	forwardedProto = "X-Forwarded-Proto"
+	forwardedHost  = "X-Forwarded-Host"
+	forwardedPort  = "X-Forwarded-Port"
 )
 
 // schemeOf returns the scheme that the client used: on the connection to the first proxy, if the peer is believed.

@@ -129,20 +129,33 @@ func (p *packageJSON) uses(name string) bool {
 	return used || dev
 }
 
+// nextProgram is in the directory of each application of Next.js, but for the standalone builds.
+const nextProgram = "node_modules/.bin/next"
+
 // nodeBuilds are frameworks that are started by what their build has made.
 var nodeBuilds = []struct {
 	framework string
-	// dependency is empty where the output says enough.
-	dependency, output string
+	// dependency is empty where the output says enough. Where there is instead, the build is another one.
+	dependency, output, instead string
 	// file is the startup file, or else command starts it.
 	file    string
 	command []string
 }{
 	{
+		framework:  "Next.js, standalone",
+		dependency: "next",
+		output:     ".next/BUILD_ID",
+		instead:    nextProgram,
+		file:       "server.js",
+	},
+	{
 		framework:  "Next.js",
 		dependency: "next",
 		output:     ".next/BUILD_ID",
-		command:    []string{"node_modules/.bin/next", "start", "-H", "127.0.0.1", "-p", "$PORT"},
+		// By another name than localhost, such as 127.0.0.1, it takes the addresses that middleware redirects to or
+		// rewrites for those of another server: clients are sent to the port of the process, and with HTTPS it proxies
+		// to itself by TLS.
+		command: []string{nextProgram, "start", "-H", "localhost", "-p", "$PORT"},
 	},
 	{
 		framework:  "SvelteKit",
@@ -172,6 +185,15 @@ func detectNodeBuild(d *directory) *Detection {
 	p := d.readPackage()
 	for _, b := range nodeBuilds {
 		if b.dependency != "" && !p.uses(b.dependency) || !d.has(b.output) {
+			continue
+		}
+
+		if b.file != "" && !d.has(b.file) || b.instead != "" && d.has(b.instead) {
+			continue
+		}
+
+		// The application has a server of its own, which uses the framework as a library.
+		if b.command != nil && d.startedFile(p) != "" {
 			continue
 		}
 

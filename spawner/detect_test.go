@@ -147,7 +147,32 @@ var applications = map[string]struct {
 			"package.json":   `{"dependencies": {"next": "15"}, "scripts": {"start": "next start"}}`,
 			".next/BUILD_ID": "1",
 		},
-		"Next.js", "node_modules/.bin/next start -H 127.0.0.1 -p $PORT",
+		"Next.js", "node_modules/.bin/next start -H localhost -p $PORT",
+		[]string{"Node.js"},
+	},
+	"Next.js, standalone": {
+		map[string]string{
+			"package.json":   `{"dependencies": {"next": "15"}, "scripts": {"start": "next start"}}`,
+			".next/BUILD_ID": "1",
+			"server.js":      "require('next/dist/server/lib/start-server').startServer()",
+		},
+		"Next.js, standalone", "node server.js",
+		[]string{"Node.js"},
+	},
+	"Next.js, beside another program": {
+		map[string]string{
+			"package.json":   `{"dependencies": {"next": "15"}, "scripts": {"start": "next start"}}`,
+			".next/BUILD_ID": "1", "node_modules/.bin/next": "", "server.js": "app.listen(3000)",
+		},
+		"Next.js", "node_modules/.bin/next start -H localhost -p $PORT",
+		[]string{"Node.js", "Node.js"},
+	},
+	"Next.js, in a server of its own": {
+		map[string]string{
+			"package.json":   `{"dependencies": {"next": "15"}, "scripts": {"start": "NODE_ENV=production node web.js"}}`,
+			".next/BUILD_ID": "1", "node_modules/.bin/next": "", "web.js": "createServer(f).listen(3000)",
+		},
+		"Node.js", "node web.js",
 		[]string{"Node.js"},
 	},
 	"Nuxt": {

@@ -2,13 +2,11 @@ package spawner
 
 import (
 	"errors"
-	"io"
 	"os"
 	"path"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 )
 
 // Scripts are the PHP scripts of an application, and the rule by which a request finds its own. All paths but Root have
@@ -116,9 +114,10 @@ func (s *Scripts) Directory() string {
 //  3. Everything else is for the front controller, or ErrNoScript.
 //
 // Names with a dot in front, and the directories of dependencies in the application's own directory, have no scripts.
-// Below a directory whose .htaccess denies access, there is nothing at all.
+// Neither are files that an .htaccess denies, or keeps from PHP, as uploads. Below a directory whose .htaccess denies
+// access, there is nothing at all. All of it is about the way to the script: PATH_INFO may be anything.
 func (s *Scripts) Find(urlPath string) (Script, error) {
-	if strings.ContainsAny(urlPath, "\x00\\") || !strings.HasPrefix(urlPath, "/") || len(urlPath) > maxScriptPath {
+	if strings.Contains(urlPath, "\x00") || !strings.HasPrefix(urlPath, "/") {
 		return Script{}, ErrNoScript
 	}
 
@@ -129,15 +128,13 @@ func (s *Scripts) Find(urlPath string) (Script, error) {
 	defer root.Close()
 
 	clean := path.Clean(urlPath)
-	if s.isDenied(root, clean) {
+	if s.isDenied(root, wayToScript(clean)) {
 		return Script{}, ErrNoScript
 	}
 
-	if !s.isHidden(clean[1:]) {
-		found, err := s.find(root, clean, clean == "/" || strings.HasSuffix(urlPath, "/"))
-		if !errors.Is(err, ErrNoScript) {
-			return found, err
-		}
+	found, err := s.find(root, clean, clean == "/" || strings.HasSuffix(urlPath, "/"))
+	if !errors.Is(err, ErrNoScript) {
+		return found, err
 	}
 
 	if s.FrontController == "" {
@@ -150,11 +147,26 @@ func (s *Scripts) Find(urlPath string) (Script, error) {
 // maxScriptPath is PATH_MAX of all systems that we run on.
 const maxScriptPath = 1024
 
+// wayToScript returns the part of a path in which its script may be, so that a client cannot have thousands of names
+// looked for. What is beyond it belongs to PATH_INFO, or to the front controller.
+func wayToScript(clean string) string {
+	if len(clean) <= maxScriptPath {
+		return clean
+	}
+
+	return clean[:max(1, strings.LastIndexByte(clean[:maxScriptPath], '/'))]
+}
+
 // find applies the first two points of the rule.
 func (s *Scripts) find(root *os.Root, clean string, slash bool) (Script, error) {
-	for from := 1; from < len(clean); {
-		end := from + strings.IndexByte(clean[from:]+"/", '/')
-		if strings.HasSuffix(clean[from:end], phpExtension) && s.isFile(root, clean[:end]) {
+	way := wayToScript(clean)
+	for from := 1; from < len(way); {
+		end := from + strings.IndexByte(way[from:]+"/", '/')
+		if strings.HasSuffix(way[from:end], phpExtension) && s.isFile(root, way[:end]) {
+			if s.isHidden(way[1:end]) || s.rulesOf(root, way[:end]) != (fileRules{}) {
+				return Script{}, ErrNoScript
+			}
+
 			info := clean[end:]
 			if slash {
 				info += "/"
@@ -168,7 +180,7 @@ func (s *Scripts) find(root *os.Root, clean string, slash bool) (Script, error) 
 
 	index := path.Join(clean, phpIndex)
 	switch {
-	case !s.isFile(root, index):
+	case way != clean, s.isHidden(clean[1:]), !s.isFile(root, index), s.rulesOf(root, index) != (fileRules{}):
 		return Script{}, ErrNoScript
 	case !slash:
 		return Script{}, ErrDirectory
@@ -206,6 +218,9 @@ var sourceExtensions = []string{
 	"php", "php3", "php4", "php5", "php7", "php8", "phps", "pht", "phtml", "phar", "inc",
 }
 
+// lastExtensions are such ones of Drupal. Before another extension they mean something else, as in three.module.js.
+var lastExtensions = []string{"module", "install", "theme", "profile", "engine"}
+
 // filesOfRoot are not public in the application's directory: they tell which versions of its dependencies the
 // application has, and hold this server's options, which may be secrets.
 var filesOfRoot = []string{
@@ -230,17 +245,20 @@ func (s *Scripts) IsPublic(name string) bool {
 		return false
 	}
 
-	for i, extension := range strings.Split(strings.TrimRight(file, "~"), ".") {
+	file = strings.TrimRight(file, "~")
+	for i, extension := range strings.Split(file, ".") {
 		if i > 0 && slices.Contains(sourceExtensions, extension) {
 			return false
 		}
 	}
 
-	return true
+	last := strings.TrimPrefix(path.Ext(strings.TrimSuffix(file, ".bak")), ".")
+
+	return !slices.Contains(lastExtensions, last)
 }
 
-// IsDenied reports whether a file below the document root is in a directory whose .htaccess denies access. name has
-// slashes.
+// IsDenied reports whether an .htaccess denies access to a file below the document root, or to a directory on the way
+// to it. name has slashes.
 func (s *Scripts) IsDenied(name string) bool {
 	root, err := os.OpenRoot(s.Root)
 	if err != nil {
@@ -248,11 +266,11 @@ func (s *Scripts) IsDenied(name string) bool {
 	}
 	defer root.Close()
 
-	return s.isDenied(root, "/"+name)
+	return s.isDenied(root, "/"+name) || s.rulesOf(root, "/"+name).denied
 }
 
 // isDenied reports whether an .htaccess in a directory on the way to a file, below the document root, denies access to
-// all, as applications protect their data with Apache, or cannot be read. Nothing else of such files counts.
+// all, as applications protect their data with Apache, or cannot be read.
 func (s *Scripts) isDenied(root *os.Root, name string) bool {
 	for i := 1; i < len(name); i++ {
 		if name[i] == '/' && s.denies(root, name[:i]) {
@@ -263,46 +281,7 @@ func (s *Scripts) isDenied(root *os.Root, name string) bool {
 	return name != "/" && s.denies(root, name)
 }
 
-// maxHtaccess is how much of such a file is read.
-const maxHtaccess = 64 << 10
-
 func (s *Scripts) denies(root *os.Root, dir string) bool {
-	name := filepath.FromSlash(path.Join(s.DocumentRoot, dir, ".htaccess"))
-
-	// One that is no regular file must not hold the request up.
-	file, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		// One that is there all the same, as another user's file or a link that leads out, may deny access.
-		_, err = root.Lstat(name)
-		return err == nil
-	}
-	defer file.Close()
-
-	text, err := io.ReadAll(io.LimitReader(file, maxHtaccess))
-
-	return err != nil || deniesAll(string(text))
-}
-
-// deniesAll reports whether the directives of Apache 2.2 or 2.4 deny access to all of a directory, and not only to some
-// of its files.
-func deniesAll(htaccess string) bool {
-	partial := 0
-	for line := range strings.Lines(htaccess) {
-		words := strings.Fields(strings.ToLower(line))
-		if len(words) == 0 {
-			continue
-		}
-
-		switch directive := strings.Join(words, " "); {
-		case strings.HasPrefix(directive, "<files"), strings.HasPrefix(directive, "<limit"):
-			partial++
-		case strings.HasPrefix(directive, "</files"), strings.HasPrefix(directive, "</limit"):
-			partial--
-		case partial > 0:
-		case directive == "deny from all", directive == "require all denied":
-			return true
-		}
-	}
-
-	return false
+	text, ok := s.readHtaccess(root, dir)
+	return !ok || deniesAll(text)
 }

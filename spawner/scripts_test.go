@@ -2,6 +2,7 @@ package spawner_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -59,9 +60,14 @@ func TestScriptsAreFound(t *testing.T) {
 
 	// front means that only the front controller serves the path.
 	const front = "front"
+
+	long := strings.Repeat("/data/x", 400)[len("/data"):]
+
 	for path, want := range map[string]string{
 		"/": "/index.php", "/index.php": "/index.php", "/about.php": "/about.php", "/in.php": "/in.php",
 		"/index.php/": "/index.php|/", "/index.php/a/b": "/index.php|/a/b", "/index.php/a/": "/index.php|/a/",
+		"/about.php/.x/y": "/about.php|/.x/y", "/about.php/vendor/.git": "/about.php|/vendor/.git",
+		"/about.php/a\\b": "/about.php|/a\\b", "/about.php" + long: "/about.php|" + long,
 		"/about.php/x.php": "/about.php|/x.php", "//about.php": "/about.php", "/x/../about.php": "/about.php",
 		"/wp-admin/": "/wp-admin/index.php", "/wp-admin/post.php": "/wp-admin/post.php", "/a b.php": "/a b.php",
 		"/dir.php/inner.php": "/dir.php/inner.php", "/sub/vendor/ok.php": "/sub/vendor/ok.php",
@@ -77,10 +83,12 @@ func TestScriptsAreFound(t *testing.T) {
 		"/data/page.php": "none", "/data/sub/": "none", "/data/": "none", "/data": "none", "/data/x": "none",
 		"/old/page.php": "none", "/x/../data/page.php": "none", "/partial/page.php": "/partial/page.php",
 
-		"/about.php\x00.jpg": "none", "/..\\about.php": "none", "about.php": "none", "": "none",
-		"/" + strings.Repeat("a/", 600): "none",
+		"/App\\User": front, "/..\\about.php": front, long: front, long + "/about.php": front,
+		"/" + strings.Repeat("x", 2000): front, "/data" + long: "none", "/database" + long: front,
+
+		"/about.php\x00.jpg": "none", "about.php": "none", "": "none",
 	} {
-		t.Run(path, func(t *testing.T) {
+		t.Run(fmt.Sprintf("%.40q", path), func(t *testing.T) {
 			script, err := scripts.Find(path)
 
 			own, ownErr := alone.Find(path)
@@ -167,6 +175,9 @@ func TestSourcesAreNotPublic(t *testing.T) {
 		"a.inc": {false, false}, "config.php~": {false, false}, "config.php.bak": {false, false}, "a.php7": {false, false},
 		"config.inc.txt": {false, false}, ".htaccess": {false, false}, ".env": {false, false}, "a/.git/config": {false, false},
 		".user.ini": {false, false}, ".well-known/acme-challenge/x": {true, true}, ".well-known/.x": {false, false},
+		"modules/shop/shop.module": {false, false}, "shop.INSTALL": {false, false}, "x/shop.theme.bak": {false, false},
+		"shop.profile~": {false, false}, "phptemplate.engine": {false, false}, "three.module.js": {true, true},
+		"jquery-ui.theme.css": {true, true}, "app.module.css.map": {true, true}, "module": {true, true},
 		"composer.json": {false, true}, "composer.lock": {false, true}, "vendor/a/LICENSE": {false, true},
 		"node_modules/a.js": {false, true}, "a/vendor/a.css": {true, true},
 		"Passengerfile.json": {false, true}, "passenger-standalone.json": {false, true}, "Procfile": {false, true},

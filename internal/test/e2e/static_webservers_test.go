@@ -12,7 +12,7 @@ import (
 // sourcesOfPHP are files that hold secrets, such as passwords of databases, and copies of them that editors leave.
 var sourcesOfPHP = []string{
 	"index.php", "sub/config.PHP", "config.php~", "config.php.bak", "config.inc", "old.php5", "page.phtml", "lib.phar",
-	"assets/app-0a1b2c3d.php", "config.php.html", "config.bak.php",
+	"assets/app-0a1b2c3d.php", "config.php.html", "config.bak.php", "shop.module", "sub/shop.INSTALL.bak", "shop.theme~",
 }
 
 // Web servers send the same files as passenger start, and ask the application for the same rest.
@@ -53,8 +53,10 @@ func TestStaticBehindWebServers(t *testing.T) {
 			require.Equal(t, "go", readTenant(t, c.get(t, "/"+name)).Name, name)
 		}
 
-		writePublic(t, app.root, "php.txt", "no source")
-		require.Equal(t, "no source", c.get(t, "/php.txt").body)
+		for _, name := range []string{"php.txt", "three.module.js"} {
+			writePublic(t, app.root, name, "no source")
+			require.Equal(t, "no source", c.get(t, "/"+name).body)
+		}
 
 		for _, target := range []string{"/page", "/page.html", "/sub/", "/sub/file.txt", digested} {
 			require.Equal(t, "go", readTenant(t, c.ask(t, http.MethodPost, target, nil)).Name, "POST "+target)

@@ -3,6 +3,7 @@ package hostile_test
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
 	"regexp"
 	"slices"
@@ -14,9 +15,9 @@ import (
 // never are headers that no application sees of a client that is no proxy.
 var never = []string{
 	"Expect", "Forwarded", "Http2-Settings", "Keep-Alive", "Proxy", "Proxy-Authenticate", "Proxy-Authorization",
-	"Proxy-Connection", "Te", "Trailer", "X-Accel-Mapping", "X-Forwarded-Host", "X-Forwarded-Port",
-	"X-Forwarded-Prefix", "X-Forwarded-Scheme", "X-Forwarded-Server", "X-Forwarded-Ssl",
-	"X-Original-Url", "X-Real-Ip", "X-Rewrite-Url", "X-Sendfile-Type",
+	"Proxy-Connection", "Te", "Trailer", "X-Accel-Mapping", "X-Forwarded-Host", "X-Forwarded-Prefix",
+	"X-Forwarded-Scheme", "X-Forwarded-Server", "X-Forwarded-Ssl", "X-Original-Url", "X-Real-Ip",
+	"X-Rewrite-Url", "X-Sendfile-Type",
 }
 
 var (
@@ -98,6 +99,10 @@ func (s *seen) checkFields() error {
 		errs = append(errs, errors.New("no Host"))
 	}
 
+	if want, got := s.port(), s.header["X-Forwarded-Port"]; !slices.Equal(got, []string{want}) {
+		errs = append(errs, fmt.Errorf("X-Forwarded-Port is %q, and not %s", got, want))
+	}
+
 	switch codings := s.header["Transfer-Encoding"]; {
 	case codings == nil:
 	case !slices.Equal(codings, []string{"chunked"}) || s.header["Content-Length"] != nil:
@@ -105,6 +110,19 @@ func (s *seen) checkFields() error {
 	}
 
 	return errors.Join(errs...)
+}
+
+// port is the one that the request is for: that of Host, or the usual one of its scheme.
+func (s *seen) port() string {
+	_, port, err := net.SplitHostPort(strings.Join(s.header["Host"], ""))
+	switch {
+	case err == nil && port != "":
+		return port
+	case slices.Equal(s.header["X-Forwarded-Proto"], []string{"https"}):
+		return "443"
+	}
+
+	return "80"
 }
 
 // checkVars is for requests by the session protocol.
@@ -124,7 +142,7 @@ func (s *seen) checkVars(vars sessionproto.Header) error {
 
 	for _, name := range []string{
 		"HTTP_CONTENT_LENGTH", "HTTP_CONTENT_TYPE", "HTTP_TRANSFER_ENCODING",
-		"HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PROTO",
+		"HTTP_X_FORWARDED_FOR", "HTTP_X_FORWARDED_PORT", "HTTP_X_FORWARDED_PROTO",
 	} {
 		if _, ok := vars[name]; ok {
 			errs = append(errs, fmt.Errorf("the variable %s", name))

@@ -21,7 +21,7 @@ var (
 func nextApp(t testing.TB, config ...string) *workshop {
 	t.Helper()
 	modules := packages(t, "next", 20)
-	w := newWorkshop(t, "NEXT_TELEMETRY_DISABLED=1")
+	w := newWorkshop(t, "NEXT_TELEMETRY_DISABLED=1", "PASSENGER_TRUSTED_PROXIES=127.0.0.1")
 	w.copySource(t, "next")
 	w.edit(t, "next.config.mjs", config...)
 
@@ -39,7 +39,7 @@ func TestNext(t *testing.T) {
 		t.Parallel()
 		w := nextApp(t)
 		w.start(t, "--environment", "production", "--start-command",
-			"npx --no-install next start -H 127.0.0.1 -p $PORT").requireNext(t)
+			"npx --no-install next start -H localhost -p $PORT").requireNext(t)
 	})
 	t.Run("standalone", func(t *testing.T) {
 		t.Parallel()
@@ -47,7 +47,7 @@ func TestNext(t *testing.T) {
 		w.run(t, "cp", "-r", "public", ".next/standalone/")
 		w.run(t, "cp", "-r", ".next/static", ".next/standalone/.next/")
 		w.dir = filepath.Join(w.dir, ".next", "standalone")
-		w.start(t, "--environment", "production", "--startup-file", "server.js").requireNext(t)
+		w.start(t, "--environment", "production").requireNext(t)
 	})
 }
 
@@ -73,8 +73,21 @@ func (s *server) requireNext(t testing.TB) {
 	s.upload(t, "/api/upload", "photo", "photo.png").require(t, http.StatusOK, `"size":`+strconv.Itoa(uploadSize))
 	s.requireStream(t, "/api/stream", "data: first", "data: second")
 	s.requireServerAction(t, page)
+	s.requireMiddleware(t)
 	s.lacks(gotSocket, "Next.js")
 	s.restartUnderLoad(t, "/", "Next.js")
+}
+
+// requireMiddleware checks that middleware, which sees another address than the client's, leads clients nowhere else.
+func (s *server) requireMiddleware(t testing.TB) {
+	t.Helper()
+
+	for _, scheme := range []string{"http", "https"} {
+		s.ask(t, http.MethodGet, "/rewritten", nil, "X-Forwarded-Proto", scheme).
+			require(t, http.StatusOK, "About this application")
+		s.ask(t, http.MethodGet, "/redirected", nil, "X-Forwarded-Proto", scheme).
+			requireRedirect(t, http.StatusTemporaryRedirect, "/about")
+	}
 }
 
 // requireServerAction sends the form of a page as a browser without JavaScript does.

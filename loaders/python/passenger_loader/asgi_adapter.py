@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hmac
 import sys
+import urllib.parse
 
 from . import events
 from .api import OOB_WORK_WISHES
@@ -12,11 +13,12 @@ SERVICE_RESTART = 1012  # in the registry of WebSocket close codes
 
 SCHEMES = {"http": ("http", "https"), "websocket": ("ws", "wss")}
 
+HOST = b"host"
 FORWARDED_PROTO = b"x-forwarded-proto"
 PASSWORD = b"x-passenger-connect-password"
 CONTROL = b"!~passenger-control"
 CLIENT = b"!~passenger-client"
-OWN_FIELDS = frozenset((FORWARDED_PROTO, PASSWORD, CONTROL))
+OWN_FIELDS = frozenset((HOST, FORWARDED_PROTO, PASSWORD, CONTROL))
 REQUEST_OOB_WORK = (b"!~request-oob-work", b"true")
 
 REFUSAL = b"This request was refused: its header X-Passenger-Connect-Password is not the connect password.\n"
@@ -25,12 +27,14 @@ REFUSAL = b"This request was refused: its header X-Passenger-Connect-Password is
 class Adapter:
     """An application between whose requests and the server of its environment we stand.
 
-    The client's address and scheme are those that the server in front of us vouches for.
+    The client's address and scheme are those that the server in front of us vouches for, and the server is the one that
+    the client has asked for: our socket has neither host nor port, and some applications need both.
     """
 
     def __init__(self, application, base, password, on_start):
         self._application = _of_two(application) if _takes_scope_alone(application) else application
-        self._base = "" if base == "/" else base
+        self._base = "" if base == "/" else urllib.parse.unquote(base)
+        self._base_segments = base.count("/")
         self._path_is_whole = not _splits_paths_itself()
         self._password = password.encode("utf-8")
         self._on_start = on_start
@@ -91,7 +95,7 @@ class Adapter:
 
         This is on the way of each request: the fields are looked at once.
         """
-        client, secure, passwords = None, False, []
+        client, host, secure, passwords = None, None, False, []
         headers = scope["headers"]
         if headers and headers[-1][0] == CLIENT:
             # The server in front has it at the end.
@@ -102,7 +106,9 @@ class Adapter:
             if name not in OWN_FIELDS:
                 continue
 
-            if name == FORWARDED_PROTO:
+            if name == HOST:
+                host = value
+            elif name == FORWARDED_PROTO:
                 secure = value == b"https"
             elif name == CONTROL:
                 return _work_out_of_band
@@ -116,6 +122,8 @@ class Adapter:
         else:
             scope["scheme"] = schemes[secure]
             scope["client"] = None if client is None else _address(client)
+            if host is not None:
+                scope["server"] = _server(host, secure)
 
         # Servers before the specification's version with it do not know it.
         if "state" not in scope:
@@ -132,10 +140,12 @@ class Adapter:
 
     def _place(self, scope):
         scope["root_path"] = self._base
-        if not self._path_is_whole:
-            scope["path"] = _below(scope["path"], self._base)
-            if scope.get("raw_path"):
-                scope["raw_path"] = _below(scope["raw_path"], self._base.encode("ascii", "surrogateescape"))
+        if self._path_is_whole or not scope["path"].startswith(self._base):
+            return
+
+        scope["path"] = scope["path"][len(self._base):] or "/"
+        if scope.get("raw_path"):
+            scope["raw_path"] = _below(scope["raw_path"], self._base_segments)
 
     async def _websocket(self, scope, receive, send):
         self._websockets.add(send)
@@ -158,6 +168,16 @@ class Adapter:
 def _address(client):
     address, _, port = client.decode("latin-1").partition(" ")
     return address, int(port)
+
+
+def _server(host, secure):
+    """Returns name and port of a Host, which the server in front of us has checked."""
+    name, port = host.decode("latin-1"), ""
+    colon = name.rfind(":")
+    if colon > name.rfind("]"):
+        name, port = name[:colon], name[colon + 1:]
+
+    return name.strip("[]"), int(port) if port else 443 if secure else 80
 
 
 def _asking(scope, send):
@@ -208,11 +228,13 @@ def _splits_paths_itself():
     return version[0] == "0" and int(version[1]) < 33
 
 
-def _below(path, base):
-    if not path.startswith(base):
-        return path
+def _below(path, segments):
+    """Returns what is behind that many segments, which the client may have escaped in another way than we."""
+    # The raw path is text in the WebSockets of older versions of uvicorn.
+    slash = "/" if isinstance(path, str) else b"/"
+    parts = path.split(slash, segments + 1)
 
-    return path[len(base):] or (b"/" if isinstance(path, bytes) else "/")
+    return slash + slash.join(parts[segments + 1:])
 
 
 def _takes_scope_alone(application):

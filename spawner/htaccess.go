@@ -1,0 +1,194 @@
+package spawner
+
+import (
+	"io"
+	"os"
+	"path"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+const (
+	// maxHtaccess is how much of such a file is read.
+	maxHtaccess = 64 << 10
+	// maxSections is how many of its sections may be for a file.
+	maxSections = 100
+)
+
+// readHtaccess returns the .htaccess of a directory below the document root; ok is false if it is there and cannot be
+// read, as another user's file or a link that leads out.
+func (s *Scripts) readHtaccess(root *os.Root, dir string) (text string, ok bool) {
+	name := filepath.FromSlash(path.Join(s.DocumentRoot, dir, ".htaccess"))
+
+	// One that is no regular file must not hold the request up.
+	file, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		_, err = root.Lstat(name)
+		return "", err != nil
+	}
+	defer file.Close()
+
+	b, err := io.ReadAll(io.LimitReader(file, maxHtaccess))
+
+	return string(b), err == nil
+}
+
+// fileRules are what the .htaccess files on the way to a file, from the document root down, say of that file.
+type fileRules struct {
+	// denied means that nobody may have it, and off that PHP does not execute it.
+	denied, off bool
+}
+
+// rulesOf returns the rules for a file below the document root.
+func (s *Scripts) rulesOf(root *os.Root, name string) (r fileRules) {
+	for i := range len(name) {
+		if name[i] != '/' {
+			continue
+		}
+
+		if text, ok := s.readHtaccess(root, name[:i+1]); ok {
+			r.apply(text, path.Base(name))
+		}
+	}
+
+	return r
+}
+
+// section is a part of an .htaccess that is for some files only.
+type section struct {
+	// opening is the line with which it begins.
+	opening string
+	// isFor is whether it is for the file in question; nil means that nobody has asked yet.
+	isFor *bool
+}
+
+// apply adds the rules of one .htaccess for a file. Later ones count more.
+func (r *fileRules) apply(htaccess, file string) {
+	var sections []*section
+
+	opened := 0
+	for line := range strings.Lines(htaccess) {
+		words := strings.Fields(line)
+		if len(words) == 0 {
+			continue
+		}
+
+		switch name := strings.ToLower(words[0]); {
+		case strings.HasPrefix(name, "<files"), strings.HasPrefix(name, "<limit"):
+			next := &section{opening: strings.TrimSpace(line)}
+			if opened++; opened > maxSections {
+				next.isFor = new(bool)
+			}
+
+			sections = append(sections, next)
+		case strings.HasPrefix(name, "</files"), strings.HasPrefix(name, "</limit"):
+			sections = sections[:max(0, len(sections)-1)]
+		default:
+			changed := *r
+			changed.direct(name, words[1:])
+
+			// What denies a whole directory is for deniesAll.
+			if len(sections) == 0 && changed.denied {
+				changed.denied = r.denied
+			}
+
+			// A pattern costs more than a line: most are about other things, such as caching.
+			if changed != *r && !slices.ContainsFunc(sections, func(s *section) bool { return !s.covers(file) }) {
+				*r = changed
+			}
+		}
+	}
+}
+
+// covers reports whether the section is for a file. One for some methods, or with a pattern that is not understood, is
+// for none.
+func (s *section) covers(file string) bool {
+	if s.isFor == nil {
+		covers := matchesFile(s.opening, file)
+		s.isFor = &covers
+	}
+
+	return *s.isFor
+}
+
+func matchesFile(opening, file string) bool {
+	name, pattern, _ := strings.Cut(strings.TrimSuffix(opening, ">"), " ")
+	pattern, isRegexp := strings.CutPrefix(strings.TrimSpace(pattern), "~")
+	pattern = strings.Trim(pattern, " \t\"'")
+
+	switch name = strings.ToLower(name); {
+	case name == "<filesmatch", name == "<files" && isRegexp:
+		re, err := regexp.Compile(pattern)
+		return err == nil && re.MatchString(file)
+	case name == "<files":
+		matches, err := path.Match(pattern, file)
+		return err == nil && matches
+	}
+
+	return false
+}
+
+// direct takes what a directive says of access, and of PHP.
+func (r *fileRules) direct(name string, args []string) {
+	if len(args) == 0 {
+		return
+	}
+
+	first := strings.ToLower(args[0])
+	isPHP := strings.Contains(first, "php") || strings.Contains(first, "fcgi")
+	all := strings.ToLower(strings.Join(args, " "))
+
+	switch name {
+	case "deny", "allow":
+		if all == "from all" {
+			r.denied = name == "deny"
+		}
+	case "require":
+		if all == "all denied" || all == "all granted" {
+			r.denied = all == "all denied"
+		}
+	case "php_flag", "php_value":
+		if first == "engine" && len(args) > 1 {
+			r.off = slices.Contains([]string{"off", "0", "false"}, strings.ToLower(args[1]))
+		}
+	case "sethandler", "forcetype":
+		r.off = !isPHP
+	case "addhandler", "addtype":
+		if slices.ContainsFunc(args[1:], isPHPExtension) {
+			r.off = !isPHP
+		}
+	case "removehandler", "removetype":
+		r.off = r.off || slices.ContainsFunc(args, isPHPExtension)
+	}
+}
+
+func isPHPExtension(word string) bool {
+	return strings.EqualFold(strings.TrimPrefix(word, "."), "php")
+}
+
+// deniesAll reports whether the directives of Apache 2.2 or 2.4 deny access to all of a directory, and not only to some
+// of its files.
+func deniesAll(htaccess string) bool {
+	partial := 0
+	for line := range strings.Lines(htaccess) {
+		words := strings.Fields(strings.ToLower(line))
+		if len(words) == 0 {
+			continue
+		}
+
+		switch directive := strings.Join(words, " "); {
+		case strings.HasPrefix(directive, "<files"), strings.HasPrefix(directive, "<limit"):
+			partial++
+		case strings.HasPrefix(directive, "</files"), strings.HasPrefix(directive, "</limit"):
+			partial--
+		case partial > 0:
+		case directive == "deny from all", directive == "require all denied":
+			return true
+		}
+	}
+
+	return false
+}
