@@ -17,9 +17,8 @@ func TestFilesOfTheConfigurationAreNotPublic(t *testing.T) {
 	const shown = "shown"
 
 	for name, set := range map[string]func(s *staticSite, c *Config){
-		"the directory is configured": func(s *staticSite, c *Config) {
+		"the directory is configured": func(_ *staticSite, c *Config) {
 			c.StaticFilesDir = c.Dir
-			s.static.dir, s.outside = c.Dir, true
 		},
 		"it is the document root of PHP": func(s *staticSite, _ *Config) {
 			s.php = &phpFiles{}
@@ -46,7 +45,7 @@ func TestFilesOfTheConfigurationAreNotPublic(t *testing.T) {
 			c.TransactionLog, c.PIDFile = in("spans.json"), in("pid")
 			c.SSLKey, c.DashboardPasswordFile = in("tls.pem"), in("page.txt")
 
-			s.rel = ""
+			s.locate(c.Dir, c.Dir)
 			set(s, c)
 			s.private = c.privateFiles(c.Dir)
 
