@@ -86,8 +86,9 @@ type App struct {
 	// EnvFiles are files with environment variables, relative to Root, read at
 	// each start with the rights of the application's user; later ones count
 	// more. A file whose name has a dash in front may be missing. The syntax
-	// is that of systemd's EnvironmentFile: NAME=VALUE lines, quotes, comments
-	// with # or ;, and nothing is expanded.
+	// is that of systemd's EnvironmentFile: NAME=VALUE lines, quotes, lines of
+	// comment with # or ;, and nothing is expanded. As in dotenv, a # after a
+	// blank or a closing quote begins a comment, too.
 	EnvFiles []string
 	// LoadShellEnv starts the process by the login shell of its user, if that
 	// is bash, zsh or ksh, so that it has the environment which their profile
