@@ -1,9 +1,12 @@
 package passenger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -121,6 +124,11 @@ func (p *Pool) beginRestarts(o RestartOptions, match func(*group) bool) (results
 
 			groups = append(groups, g)
 		}
+
+		// The order of the results, of what is logged and of the errors.
+		slices.SortFunc(groups, func(a, b *group) int {
+			return cmp.Or(strings.Compare(a.name, b.name), strings.Compare(a.opts.App.Root, b.opts.App.Root))
+		})
 
 		for _, g := range groups {
 			result := make(chan error, 1)
