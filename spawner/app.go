@@ -24,6 +24,9 @@ const (
 	DefaultMeteor       = "meteor"
 )
 
+// maxLogLevel is the finest of App.LogLevel.
+const maxLogLevel = 7
+
 // App says what to run. The zero value of every field but Root is usable. What it is
 // passed on to keeps a copy.
 type App struct {
@@ -243,6 +246,10 @@ func (a *App) Validate() error {
 
 	if n, err := strconv.ParseUint(a.Umask, 8, 16); a.Umask != "" && (err != nil || n > 0o777) {
 		fault("the umask %q is not three octal digits such as 022", a.Umask)
+	}
+
+	if a.LogLevel < 0 || a.LogLevel > maxLogLevel {
+		fault("the log level %d does not exist: use 0 to %d", a.LogLevel, maxLogLevel)
 	}
 
 	if a.ThreadCount < 0 {
