@@ -201,8 +201,8 @@ func (s *Sendfile) findAccelerated(uri string) (root, name string, err error) {
 	return "", "", fmt.Errorf("X-Accel-Redirect: %q is below none of the paths that it may name files by", uri)
 }
 
-// openAccelerated is openFile for the file of an X-Accel-Redirect. A root in a release is first that of the process that
-// responds: the link may lead to one that does not serve yet.
+// openAccelerated is openFile for the file of an X-Accel-Redirect. A root in a release is first that of the process
+// that responds: the link may lead to one that does not serve yet.
 func (x *exchange) openAccelerated(root, name string, err error, uid int) *sentFile {
 	if dir, ok := x.h.inRelease(root, x.upstream.session.ReleaseRoot()); ok {
 		own := openFile(dir, name, err, uid)

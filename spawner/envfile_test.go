@@ -51,8 +51,8 @@ func TestParseEnvFile(t *testing.T) {
 	}
 }
 
-// Where dotenv of Node.js, that of Python, Docker Compose and shells agree, we do as they do; systemd and docker run know
-// no such comments. Where these differ, a value keeps what it has: passwords and colors have the sign.
+// Where dotenv of Node.js, that of Python, Docker Compose and shells agree, we do as they do; systemd and docker run
+// know no such comments. Where these differ, a value keeps what it has: passwords and colors have the sign.
 func TestCommentsBehindValuesInEnvFiles(t *testing.T) {
 	for text, want := range map[string]string{
 		`"a b"  # comment`:       "a b",

@@ -73,8 +73,8 @@ func (r *Recorder) watched() (*passenger.Pool, func() []*handler.Handler) {
 	return r.pool, r.handlers
 }
 
-// ServerEnds says that the server ends, as its operator wants: a process that has been asked to end, by the server or by
-// SIGTERM, is no incident from here on, nor is a request that it has not responded to.
+// ServerEnds says that the server ends, as its operator wants: a process that has been asked to end, by the server or
+// by SIGTERM, is no incident from here on, nor is a request that it has not responded to.
 func (r *Recorder) ServerEnds() { r.ending.Store(true) }
 
 // isAsked reports whether an incident is what a process does that was asked to end.

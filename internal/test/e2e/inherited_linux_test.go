@@ -54,8 +54,8 @@ func lookAt(t testing.TB, pid int) looked {
 	return l
 }
 
-// Whatever starts the server, a shell in the background, a service manager or a program of Node.js, none of what it left
-// to the server is for a program that the server starts.
+// Whatever starts the server, a shell in the background, a service manager or a program of Node.js, none of what it
+// left to the server is for a program that the server starts.
 func TestProgramsInheritNothingThatIsForTheServer(t *testing.T) {
 	t.Parallel()
 	dir, seen := t.TempDir(), t.TempDir()
