@@ -154,6 +154,7 @@ func TestStreamThatTheServerEndsIsNoIncident(t *testing.T) {
 			ctx, cancel := context.WithTimeout(ctx, time.Minute)
 			defer cancel()
 			require.ErrorIs(t, pool.DetachApp(ctx, "app"), context.DeadlineExceeded, "the stream is open")
+
 			return nil
 		},
 		"the pool closes": func(_ context.Context, pool *passenger.Pool, _ *handler.Handler) error {

@@ -38,6 +38,7 @@ func TestScriptInheritsNoVariablesThatAreForUs(t *testing.T) {
 
 	r := newBench(t).seen(hooks.Config{}, hooks.Event{Name: hooks.AttachedProcess, PID: 7})
 	env := strings.Join(r.env(), "\n")
+
 	for _, name := range []string{
 		"NODE_CHANNEL_FD", "NOTIFY_SOCKET", "PASSENGER_GUPID", "OTEL_EXPORTER_OTLP_HEADERS",
 	} {

@@ -309,6 +309,7 @@ func (l *loader) parse(b []byte, path string) (_ layer, err error) {
 	}
 
 	l.files[path] = true
+
 	values := layer{}
 	for _, key := range slices.Sorted(maps.Keys(raw)) {
 		if key == appsKey && !l.nested {

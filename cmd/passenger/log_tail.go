@@ -33,8 +33,8 @@ type logTail struct {
 	// lines is how many to begin with; a negative value means all.
 	lines  int
 	follow bool
-	// window is how much of the end is looked through; zero means tailWindow. interval is the time between two looks for
-	// more; zero means followInterval.
+	// window is how much of the end is looked through; zero means tailWindow. interval is the time between two looks
+	// for more; zero means followInterval.
 	window   int64
 	interval time.Duration
 	only     *appFilter          // nil means all lines

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gopassenger/passenger/internal/admin"
-
 	"github.com/gopassenger/passenger/internal/options"
 )
 

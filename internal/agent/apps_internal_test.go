@@ -274,12 +274,12 @@ func TestApplicationsAreListedByTheirNames(t *testing.T) {
 		want := []string{"/srv/a (production)", "/srv/b (production)", "/srv/c (production)"}
 		require.Equal(s, want, namesIn(s.requests()))
 
-		var logs []string
-		for _, one := range (&Server{site: s.apps}).appLogs() {
-			logs = append(logs, one.Name)
-		}
+		logs := (&Server{site: s.apps}).appLogs()
+		require.Len(s, logs, len(want))
 
-		require.Equal(s, want, logs)
+		for i, name := range want {
+			require.Equal(s, name, logs[i].Name)
+		}
 	})
 
 	c := &Config{}

@@ -90,6 +90,7 @@ func TestNoLogCommandsATerminal(t *testing.T) {
 // requireText makes sure that no line of JSON has another value for a text than commanding.
 func requireText(t *testing.T, lines []byte) {
 	t.Helper()
+
 	for line := range bytes.Lines(lines) {
 		record := map[string]any{}
 		require.NoError(t, json.Unmarshal(line, &record), "%q", line)

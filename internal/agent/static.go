@@ -147,6 +147,7 @@ func (s *static) serve(w http.ResponseWriter, r *http.Request, names []string) b
 	// The directory of the application may be a link, and processes of two releases may serve: theirs count.
 	dirs := s.releases()
 	found := false
+
 	for _, release := range dirs.Serving {
 		root, ok := s.place.In(release)
 		if ok && s.serveFrom(w, r, root, names) {
