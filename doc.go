@@ -41,8 +41,8 @@
 // what happens. A process is named by its GUPID or PID, an application by its group name.
 //
 // All functions may be called concurrently. Callbacks, observers, hooks and loggers are called
-// without any lock held. The package handles no signals, except that package spawner keeps
-// ignored ones from processes; it keeps no global state and contacts no other host.
+// without any lock held. The package handles no signals, except that packages spawner and hooks
+// keep ignored ones from programs; it keeps no global state and contacts no other host.
 //
 // # Notes
 //

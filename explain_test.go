@@ -339,6 +339,7 @@ func (f *fixture) happens(choose func(int) int, o *passenger.Options, sessions *
 	keep func(*passenger.Session, error),
 ) {
 	name := o.App.Name()
+
 	switch choose(9) {
 	case 0, 1, 2:
 		f.AsyncGet(o, keep)

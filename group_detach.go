@@ -205,14 +205,24 @@ func (g *group) startDrainTimerLocked(pr *process) {
 
 // stopOverdue stops a process whose drain timeout is over.
 func (g *group) stopOverdue(fx *effects, pr *process) {
-	if !pr.stopping {
-		g.counts.Limits.DrainTime++
-		in := pr.incidentLocked(IncidentDrainTime)
-		in.Limit = g.opts.drainTimeout().String()
-		pr.recordAndDetach(fx, in, func(fx *effects, at recorded) {
-			fx.log(g.pool, "stopping a process after its drain timeout", at.with("app", g.name, "pid", pr.info.PID,
-				"sessions", pr.sessions)...)
-			g.stopProcess(fx, pr)
-		})
+	if pr.stopping {
+		return
 	}
+
+	g.counts.Limits.DrainTime++
+	stop := func(fx *effects, at recorded) {
+		fx.log(g.pool, "stopping a process after its drain timeout", at.with("app", g.name, "pid", pr.info.PID,
+			"sessions", pr.sessions)...)
+		g.stopProcess(fx, pr)
+	}
+
+	// A stream of events lasts for as long as its client likes, which is no fault of the process.
+	if pr.sessions == pr.longSessions {
+		stop(fx, recorded{})
+		return
+	}
+
+	in := pr.incidentLocked(IncidentDrainTime)
+	in.Limit = g.opts.drainTimeout().String()
+	pr.recordAndDetach(fx, in, stop)
 }

@@ -1,9 +1,12 @@
 package passenger
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -40,8 +43,9 @@ type RestartOptions struct {
 // Errors: ErrNoSuchApp; *spawner.SpawnError when a new process does not start, wrapped in a
 // *DeploymentError when old ones keep serving; ErrPoolFull when there is neither an old process nor
 // room for a new one, which then starts later; ErrAppDetached; ErrClosed; those of
-// o.Options.Validate, and one for Options of another application, both of which restart nothing;
-// that of ctx, in which case the restart continues. The errors of several applications are joined.
+// o.Options.Validate, one for Options of another application, and one for a Method that does not
+// exist, all of which restart nothing; that of ctx, in which case the restart continues. The errors
+// of several applications are joined.
 func (p *Pool) Restart(ctx context.Context, name string, o RestartOptions) error {
 	n, wait, err := p.BeginRestart(name, o)
 	switch {
@@ -68,7 +72,7 @@ func (p *Pool) RestartAppRoot(ctx context.Context, root string, o RestartOptions
 // BeginRestart begins to restart the applications of this group name and returns their number,
 // which may be 0. wait does the rest of Restart; calling it is optional.
 //
-// Errors: ErrClosed, and those of o.Options as for Restart.
+// Errors: ErrClosed, and those of o.Options and o.Method as for Restart.
 func (p *Pool) BeginRestart(name string, o RestartOptions) (n int, wait func(context.Context) error, err error) {
 	results, err := p.beginRestarts(o, func(g *group) bool { return g.name == name })
 
@@ -95,6 +99,11 @@ func (r restartResults) wait(ctx context.Context) error {
 
 // beginRestarts begins to restart the groups that match.
 func (p *Pool) beginRestarts(o RestartOptions, match func(*group) bool) (results restartResults, err error) {
+	if o.Method > RestartBlocking {
+		return nil, fmt.Errorf("passenger: cannot restart by the method %d: use RestartDefault, RestartRolling or "+
+			"RestartBlocking", o.Method)
+	}
+
 	if o.Options != nil {
 		if err := o.Options.Validate(); err != nil {
 			return nil, err
@@ -121,6 +130,11 @@ func (p *Pool) beginRestarts(o RestartOptions, match func(*group) bool) (results
 
 			groups = append(groups, g)
 		}
+
+		// The order of the results, of what is logged and of the errors.
+		slices.SortFunc(groups, func(a, b *group) int {
+			return cmp.Or(strings.Compare(a.name, b.name), strings.Compare(a.opts.App.Root, b.opts.App.Root))
+		})
 
 		for _, g := range groups {
 			result := make(chan error, 1)

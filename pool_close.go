@@ -157,9 +157,12 @@ func (p *Pool) closeGroups(fx *effects) {
 // goroutine is left that could use one.
 func (p *Pool) closeSpawners() error {
 	var open []*release
-	for g := range p.allGroups {
-		open = append(open, g.openReleases...)
-	}
+	// Sessions may still end, with which a group leaves.
+	p.update(func(*effects) {
+		for g := range p.allGroups {
+			open = append(open, g.openReleases...)
+		}
+	})
 
 	errs := make([]error, len(open))
 

@@ -38,6 +38,29 @@ func TestCloseBeforeUse(t *testing.T) {
 	inBubble(t, 2, spawnertest.Script{}, func(f *fixture) { require.NoError(f, f.Shutdown(f.Context())) })
 }
 
+// Its last session, which the pool does not wait for, ends while the pool closes what there is of the application.
+func TestCloseWhileARemovedAppEnds(t *testing.T) {
+	for range 20 {
+		inBubble(t, 2, spawnertest.Script{}, func(f *fixture) {
+			s := f.get(options("a"))
+			c, err := s.Connect(f.Context())
+			require.NoError(f, err)
+			ctx, cancel := context.WithTimeout(f.Context(), time.Second)
+			defer cancel()
+			require.ErrorIs(f, f.DetachApp(ctx, "a"), context.DeadlineExceeded)
+
+			closed := make(chan struct{})
+			go func() {
+				defer close(closed)
+				_, _ = c.Read(make([]byte, 1)) // ends with the process
+				s.Close(passenger.Discard)
+			}()
+			require.NoError(f, f.Close())
+			<-closed
+		})
+	}
+}
+
 func TestCloseGivesSpawnsUp(t *testing.T) {
 	inBubble(t, 2, spawnertest.Script{SpawnDelay: time.Hour}, func(f *fixture) {
 		waiting := f.ask(options("a"))

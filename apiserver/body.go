@@ -49,7 +49,7 @@ func (c *call) decode(into any) bool {
 			what = "the field " + e.Field
 		}
 
-		c.fail(http.StatusBadRequest, "", fmt.Sprintf("%s cannot be a %s", what, e.Value))
+		c.fail(http.StatusBadRequest, "", what+" cannot be "+withArticle(e.Value))
 
 		return false
 	}
@@ -60,6 +60,15 @@ func (c *call) decode(into any) bool {
 	}
 
 	return true
+}
+
+// withArticle returns what encoding/json calls a value, as a sentence has it.
+func withArticle(kind string) string {
+	if kind == "array" || kind == "object" {
+		return "an " + kind
+	}
+
+	return "a " + kind
 }
 
 // flag reads a parameter of the query, or writes an error. Passenger's

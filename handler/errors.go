@@ -43,6 +43,9 @@ var (
 	errNoResponse  = fmt.Errorf("%w: no byte of a response came", errAppDied)
 	errCutShort    = errors.New("the application ended its response too early")
 	errBadResponse = errors.New("the application's response is malformed")
+	// errStreamEnded is for what is reported of a stream of events; its client sees a cut response.
+	errStreamEnded = errors.New("the server ended the stream: it shuts down, the application was removed, or the " +
+		"client was disconnected")
 )
 
 func malformed(format string, args ...any) error {
@@ -93,6 +96,7 @@ var outcomes = []struct {
 		overload("The application is under heavy load: too many requests wait for it already."),
 	},
 	{is(errQueueShare), overload("Too many requests of this connection wait for the application already.")},
+	{is(errStreamEnded), overload("The server is shutting down.")},
 	{is(passenger.ErrClosed), overload("The server is shutting down.")},
 	{is(fcgiproto.ErrOverloaded), overload("The application is too busy to take the request.")},
 	{is(errBusy), overload("The application is too busy to take the request.")},

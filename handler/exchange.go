@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gopassenger/passenger"
@@ -33,6 +34,8 @@ type perRequest struct {
 	event  passenger.RequestEvent
 	// reported reports whether the end of the request was reported.
 	reported bool
+	// streamEnded reports whether we have ended the stream that the response is.
+	streamEnded atomic.Bool
 	progress
 
 	scratch scratch
@@ -152,6 +155,10 @@ func (x *exchange) run() error {
 	// The application may have changed something before it failed.
 	x.h.cache.Invalidate(&x.ticket, nil)
 	err = x.upstream.explain(err, cause)
+	if x.streamEnded.Load() && !errors.Is(err, errClientGone) {
+		err = errStreamEnded
+	}
+
 	x.reportFailure(err)
 
 	return err

@@ -54,7 +54,10 @@ func (x *exchange) forward() error {
 	defer x.invalidateCache()
 	if r.isEventStream() {
 		conn := u.conn
-		x.addStream(func() { interrupt(conn) })
+		x.addStream(func() {
+			x.streamEnded.Store(true)
+			interrupt(conn)
+		})
 		defer x.h.streams.remove(x)
 	}
 

@@ -156,16 +156,19 @@ func TestRequestsThatAreNotForwarded(t *testing.T) {
 	}{
 		"own header":       {"GET / HTTP/1.1\r\nHost: x\r\n!~Passenger-Envvars: x\r\n\r\n", "400"},
 		"own header, bare": {"GET / HTTP/1.1\r\nHost: x\r\n!~: secret\r\n\r\n", "400"},
+
 		"connect":          {"CONNECT x:80 HTTP/1.1\r\nHost: x\r\n\r\n", "501"},
 		"ping":             {"PING / HTTP/1.1\r\nHost: x\r\n\r\n", "501"},
 		"ping of Python":   {"ping / HTTP/1.1\r\nHost: x\r\n\r\n", "501"},
 		"out-of-band work": {"OOBW / HTTP/1.1\r\nHost: x\r\n\r\n", "501"},
+
 		"upgrade with a body": {"GET / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: " +
 			"websocket\r\nContent-Length: 1\r\n\r\nx", "400"},
 		"upgrade of a HEAD": {
 			"HEAD / HTTP/1.1\r\nHost: x\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n",
 			"400",
 		},
+
 		"broken chunk": {"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "400"},
 		"unknown coding": {
 			"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
@@ -178,6 +181,7 @@ func TestRequestsThatAreNotForwarded(t *testing.T) {
 			serve(t, recordingSession(&got), func(s *site) {
 				request := strings.Replace(c.request, "\r\nHost: x\r\n", "\r\nHost: x\r\nConnection: close\r\n", 1)
 				response := s.raw(request)
+
 				require.Regexp(s, `\AHTTP/1\.1 `+c.status+" ", response)
 				require.Nil(s, got)
 			})

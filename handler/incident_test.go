@@ -2,6 +2,7 @@ package handler_test
 
 import (
 	"context"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"sync"
@@ -122,4 +123,67 @@ func TestFailedRequestsAreForgottenWithoutARecorder(t *testing.T) {
 		require.Equal(t, http.StatusBadGateway, ask("http://shop/a"))
 		require.Empty(t, h.Inspect().Failed)
 	})
+}
+
+// Streams end because the operator asked for it, or because their process was to end anyway. None is the application's
+// fault.
+func TestStreamThatTheServerEndsIsNoIncident(t *testing.T) {
+	stream := spawnertest.Script{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "text/event-stream")
+		_, _ = io.WriteString(w, "data: x\n\n")
+		_ = http.NewResponseController(w).Flush()
+		<-r.Context().Done()
+	})}
+
+	for name, end := range map[string]func(ctx context.Context, pool *passenger.Pool, h *handler.Handler) error{
+		"the server shuts down": func(_ context.Context, _ *passenger.Pool, h *handler.Handler) error {
+			h.Drain()
+			return nil
+		},
+		"the client is cut": func(_ context.Context, _ *passenger.Pool, h *handler.Handler) error {
+			h.Disconnect(h.Inspect().Requests[0].ID)
+			return nil
+		},
+		"restart": func(ctx context.Context, pool *passenger.Pool, _ *handler.Handler) error {
+			return pool.Restart(ctx, "app", passenger.RestartOptions{})
+		},
+		"the process leaves": func(_ context.Context, pool *passenger.Pool, _ *handler.Handler) error {
+			return pool.DetachProcess("1000")
+		},
+		"the application leaves": func(ctx context.Context, pool *passenger.Pool, _ *handler.Handler) error {
+			ctx, cancel := context.WithTimeout(ctx, time.Minute)
+			defer cancel()
+			require.ErrorIs(t, pool.DetachApp(ctx, "app"), context.DeadlineExceeded, "the stream is open")
+
+			return nil
+		},
+		"the pool closes": func(_ context.Context, pool *passenger.Pool, _ *handler.Handler) error {
+			return pool.Close()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			serve(t, stream, func(s *site) {
+				r := &flightRecorder{}
+				pool := spawnertest.NewPool(s, passenger.Config{Spawner: s.factory, MaxPoolSize: 2, Incidents: r})
+				defer pool.Close()
+				h, err := handler.New(pool, s.cfg)
+				require.NoError(s, err)
+				s.front = h
+
+				c := s.dial()
+				defer c.Close()
+				_, err = io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+				require.NoError(s, err)
+				go func() { _, _ = io.Copy(io.Discard, c) }()
+				synctest.Wait()
+				require.Len(s, h.Inspect().Requests, 1)
+
+				require.NoError(s, end(s.Context(), pool, h))
+				time.Sleep(time.Hour) // beyond the time for the last requests
+				require.NoError(s, pool.Close())
+				require.Empty(s, r.take())
+				require.Empty(s, h.Inspect().Requests)
+			})
+		})
+	}
 }

@@ -12,6 +12,8 @@ import (
 	"slices"
 	"strings"
 	"syscall"
+
+	"github.com/gopassenger/passenger/internal/releasedir"
 )
 
 // sentFile is a file that the application has named instead of a body. One that cannot be sent has err.
@@ -156,17 +158,27 @@ func (h *Handler) sendfileRoots() []string {
 
 	all := slices.Clone(roots)
 	for _, root := range roots {
-		rel, err := filepath.Rel(h.cfg.Options.App.Root, root)
-		if err != nil || !filepath.IsLocal(rel) {
-			continue
-		}
-
 		for _, release := range serving {
-			all = append(all, filepath.Join(release, rel))
+			if own, ok := h.inRelease(root, release); ok {
+				all = append(all, own)
+			}
 		}
 	}
 
 	return all
+}
+
+// inRelease returns the directory of a release that a root of the configuration stands for, which may name it by a link
+// that leads to another release. ok is false if the root is that of all releases.
+func (h *Handler) inRelease(root, release string) (own string, ok bool) {
+	place, ok := releasedir.Of(h.cfg.Options.App.Root, root)
+	if !ok || release == "" {
+		return "", false
+	}
+
+	own, ok = place.In(release)
+
+	return filepath.Join(own, place.Rel), ok
 }
 
 // findAccelerated is findNamed for a URI path.
@@ -189,12 +201,11 @@ func (s *Sendfile) findAccelerated(uri string) (root, name string, err error) {
 	return "", "", fmt.Errorf("X-Accel-Redirect: %q is below none of the paths that it may name files by", uri)
 }
 
-// openAccelerated is openFile for the file of an X-Accel-Redirect. A root in the application's directory is first that
-// of the release of the process that responds: the links in Root may lead to one that does not serve yet.
+// openAccelerated is openFile for the file of an X-Accel-Redirect. A root in a release is first that of the process
+// that responds: the link may lead to one that does not serve yet.
 func (x *exchange) openAccelerated(root, name string, err error, uid int) *sentFile {
-	rel, outside := filepath.Rel(x.h.cfg.Options.App.Root, root)
-	if release := x.upstream.session.ReleaseRoot(); release != "" && outside == nil && filepath.IsLocal(rel) {
-		own := openFile(filepath.Join(release, rel), name, err, uid)
+	if dir, ok := x.h.inRelease(root, x.upstream.session.ReleaseRoot()); ok {
+		own := openFile(dir, name, err, uid)
 		if !errors.Is(own.err, fs.ErrNotExist) {
 			return own
 		}

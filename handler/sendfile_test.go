@@ -261,6 +261,46 @@ func TestAcceleratedFilesAreThoseOfTheProcessesRelease(t *testing.T) {
 	})
 }
 
+// The application may be deeper in a release than the files that it names.
+func TestNamedFilesBesideTheApplicationAreThoseOfItsRelease(t *testing.T) {
+	dir, use := deployed(t, "releases/7/storage/x", "releases/8/storage/x", "releases/7/web/app.js",
+		"releases/8/web/app.js", "secret")
+	current := filepath.Join(dir, "current")
+
+	for _, n := range []string{"7", "8"} {
+		require.NoError(t, os.Symlink("../../..", filepath.Join(dir, "releases", n, "storage/up")))
+	}
+
+	cfg := handler.Config{Sendfile: handler.Sendfile{
+		Accel: map[string]string{"/storage/": filepath.Join(current, "storage")},
+		Roots: []string{filepath.Join(current, "storage")},
+	}}
+	cfg.Options.App.Root = filepath.Join(current, "web")
+	serveConfig(t, sending(), cfg, func(s *site) {
+		named := func(path string) (int, string) {
+			resp, body := s.do(http.MethodGet, "/", "", "X-Say", "X-Sendfile: "+filepath.Join(dir, path))
+			return resp.StatusCode, body
+		}
+
+		require.Equal(s, "releases/7/storage/x", s.accelerated("/storage/x"))
+		use("8")
+		require.Equal(s, "releases/7/storage/x", s.accelerated("/storage/x"))
+		status, body := named("releases/7/storage/x")
+		require.Equal(s, http.StatusOK, status)
+		require.Equal(s, "releases/7/storage/x", body)
+
+		require.NoError(s, s.pool.Restart(s.Context(), "app", passenger.RestartOptions{}))
+		require.Equal(s, "releases/8/storage/x", s.accelerated("/storage/x"))
+		_, body = named("releases/8/storage/x")
+		require.Equal(s, "releases/8/storage/x", body)
+
+		for _, path := range []string{"releases/8/storage/up/secret", "releases/8/web/app.js", "secret"} {
+			status, _ = named(path)
+			require.Equal(s, http.StatusNotFound, status, path)
+		}
+	})
+}
+
 // accelerated returns the file that X-Accel-Redirect names.
 func (s *site) accelerated(path string) string {
 	resp, body := s.do(http.MethodGet, "/", "", "X-Say", "X-Accel-Redirect: "+path)

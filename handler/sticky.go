@@ -19,7 +19,9 @@ const DefaultStickyCookieName = "_passenger_route"
 // Config.UnlimitedConcurrencyPaths are others, and have a cookie of their own, with "_unlimited" behind its name.
 type StickySessions struct {
 	Enabled bool
-	// CookieName is a token (RFC 9110). Empty means DefaultStickyCookieName.
+	// CookieName is a token (RFC 9110). Empty means DefaultStickyCookieName. Browsers send a cookie to all ports of a
+	// host (RFC 6265 section 8.5): applications at the same path of one host, on several ports, need a name each. They
+	// would overwrite each other's cookie, and a client of both would have no process for long.
 	CookieName string
 	// CookieAttributes follow the cookie's value and path, as in "SameSite=None; Secure; Max-Age=3600". Empty means
 	// "SameSite=Lax", and "Secure" if the request came by HTTPS.

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
+	"github.com/gopassenger/passenger/internal/inherit"
 	"github.com/gopassenger/passenger/internal/redact"
 )
 
@@ -26,14 +27,15 @@ var own = []string{
 	"APP_ID", "REQUEST_PATH", "REQUEST_HOST", "EVENT_COUNT", "INCIDENT_FILE",
 }
 
-// environ is the environment of a script: what is inherited, without secrets of
-// ours and what an earlier event may have left, the options, and what there is to
-// say of e.
+// environ is the environment of a script: what is inherited, without what is for
+// us, secrets of ours and what an earlier event may have left, the options, and
+// what there is to say of e.
 func (s *Scripts) environ(inherited []string, e *Event) []string {
 	vars := map[string]string{}
 	for _, entry := range inherited {
 		name, value, ok := strings.Cut(entry, "=")
-		if !ok {
+		// Scripts are the operator's, and so are the credentials of the unit.
+		if !ok || inherit.IsForUs(name) && name != "CREDENTIALS_DIRECTORY" {
 			continue
 		}
 

@@ -28,6 +28,27 @@ func (b *bench) seen(c hooks.Config, e hooks.Event) report {
 	return r
 }
 
+func TestScriptInheritsNoVariablesThatAreForUs(t *testing.T) {
+	t.Setenv("NODE_CHANNEL_FD", "3")
+	t.Setenv("NOTIFY_SOCKET", "/run/notify")
+	t.Setenv("PASSENGER_GUPID", "another server's")
+	t.Setenv("OTEL_EXPORTER_OTLP_HEADERS", "key=secret")
+	t.Setenv("CREDENTIALS_DIRECTORY", "/run/credentials")
+	t.Setenv("AWS_PROFILE", "shop")
+
+	r := newBench(t).seen(hooks.Config{}, hooks.Event{Name: hooks.AttachedProcess, PID: 7})
+	env := strings.Join(r.env(), "\n")
+
+	for _, name := range []string{
+		"NODE_CHANNEL_FD", "NOTIFY_SOCKET", "PASSENGER_GUPID", "OTEL_EXPORTER_OTLP_HEADERS",
+	} {
+		require.NotContains(t, env, name+"=")
+	}
+
+	require.Contains(t, r.env(), "CREDENTIALS_DIRECTORY=/run/credentials")
+	require.Contains(t, r.env(), "AWS_PROFILE=shop")
+}
+
 func TestEnvironment(t *testing.T) {
 	const root, group = "/srv/shop", "shop (production)"
 	for name, test := range map[string]struct {

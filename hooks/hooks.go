@@ -4,6 +4,9 @@
 // An [Event] is what happened. A [Hook] receives it; [Scripts] is the Hook that
 // runs programs. A [Runner] stands between those who must not wait and hooks that
 // may take as long as they like.
+//
+// Scripts do not inherit that this program ignores a signal, as package spawner
+// says of processes.
 package hooks
 
 import (

@@ -10,6 +10,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/gopassenger/passenger/internal/inherit"
 	"github.com/gopassenger/passenger/internal/redact"
 )
 
@@ -47,7 +48,7 @@ func startScript(ctx context.Context, path string, env []string, log logr.Logger
 	// What it prints waits until it can be logged with the pid.
 	s.output.mu.Lock()
 	defer s.output.mu.Unlock()
-	if err := s.cmd.Start(); err != nil {
+	if err := inherit.Start(s.cmd); err != nil {
 		return nil, err
 	}
 

@@ -2,7 +2,6 @@ package hooks
 
 import (
 	"errors"
-	"math"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,9 +15,4 @@ func untilExit(pid int) (zombie bool) {
 			return err == nil
 		}
 	}
-}
-
-// closeOnExec sets the flag on every descriptor above stderr.
-func closeOnExec() {
-	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC) // older systems cannot
 }

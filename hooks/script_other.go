@@ -5,5 +5,3 @@ package hooks
 // untilExit would wait for the end of a process without reaping it; here that is
 // not to be had, and what a script leaves behind in its group lives.
 func untilExit(int) (zombie bool) { return false }
-
-func closeOnExec() {}

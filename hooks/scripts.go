@@ -16,6 +16,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/gopassenger/passenger/internal/defaultlog"
+	"github.com/gopassenger/passenger/internal/inherit"
 )
 
 // ErrTimeLimit is why a script was killed that ran for longer than
@@ -103,7 +104,7 @@ func NewScripts(c Config) (*Scripts, error) {
 
 	if len(s.commands) > 0 {
 		// What this program was started with is not for scripts.
-		closeOnExec()
+		inherit.CloseFiles()
 	}
 
 	return s, nil

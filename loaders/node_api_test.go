@@ -39,6 +39,7 @@ func TestNodeExitEvent(t *testing.T) {
 		});
 		PhusionPassenger.on('exit', () => console.log('not kept from running'));
 		process.on('exit', () => console.log('the end'));`)))
+
 	c := p.http(t)
 	c.send(t, "/")
 	p.out.await(t, "request in hand")
@@ -46,6 +47,7 @@ func TestNodeExitEvent(t *testing.T) {
 	p.out.await(t, "asked to stop true")
 	p.out.await(t, "not kept from running")
 	require.NotContains(t, p.out.String(), "the end")
+
 	require.NoError(t, p.cmd.Process.Signal(syscall.SIGUSR2))
 	require.Equal(t, "finished", c.read(t).body)
 	require.Zero(t, p.exitCode(t))
@@ -260,6 +262,7 @@ func TestNodeClusterSockets(t *testing.T) {
 			require('http').createServer((req, res) => res.end(body)).listen();
 		}
 		run();`)))
+
 	var report struct {
 		Port      int
 		Taken     string
@@ -268,6 +271,7 @@ func TestNodeClusterSockets(t *testing.T) {
 	require.NoError(t, json.Unmarshal([]byte(p.http(t).get(t, "/").body), &report))
 	require.Equal(t, "EADDRINUSE", report.Taken)
 	require.Equal(t, []string{"datagram", "datagram", "datagram", "datagram", "datagram"}, report.Datagrams)
+
 	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", (&net.TCPAddr{
 		IP:   net.IPv4(127, 0, 0, 1),
 		Port: report.Port,

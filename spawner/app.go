@@ -24,6 +24,9 @@ const (
 	DefaultMeteor       = "meteor"
 )
 
+// maxLogLevel is the finest of App.LogLevel.
+const maxLogLevel = 7
+
 // App says what to run. The zero value of every field but Root is usable. What it is
 // passed on to keeps a copy.
 type App struct {
@@ -86,8 +89,9 @@ type App struct {
 	// EnvFiles are files with environment variables, relative to Root, read at
 	// each start with the rights of the application's user; later ones count
 	// more. A file whose name has a dash in front may be missing. The syntax
-	// is that of systemd's EnvironmentFile: NAME=VALUE lines, quotes, comments
-	// with # or ;, and nothing is expanded.
+	// is that of systemd's EnvironmentFile: NAME=VALUE lines, quotes, lines of
+	// comment with # or ;, and nothing is expanded. As in dotenv, a # after a
+	// blank or a closing quote begins a comment, too.
 	EnvFiles []string
 	// LoadShellEnv starts the process by the login shell of its user, if that
 	// is bash, zsh or ksh, so that it has the environment which their profile
@@ -242,6 +246,10 @@ func (a *App) Validate() error {
 
 	if n, err := strconv.ParseUint(a.Umask, 8, 16); a.Umask != "" && (err != nil || n > 0o777) {
 		fault("the umask %q is not three octal digits such as 022", a.Umask)
+	}
+
+	if a.LogLevel < 0 || a.LogLevel > maxLogLevel {
+		fault("the log level %d does not exist: use 0 to %d", a.LogLevel, maxLogLevel)
 	}
 
 	if a.ThreadCount < 0 {

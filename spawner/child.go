@@ -9,6 +9,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/gopassenger/passenger/internal/inherit"
 )
 
 // drainTime is how long output that is still on its way when a process has
@@ -162,8 +164,7 @@ func startChild(spec *childSpec) (*child, error) {
 
 	wait := newExitWaiter(cmd)
 	limits := spec.identity.limits(spec.noNewPrivileges)
-	unignoreSignals()
-	if err := limits.Start(func() error { return startUnblocked(cmd) }); err != nil {
+	if err := limits.Start(func() error { return inherit.Start(cmd) }); err != nil {
 		stdio.close()
 		return nil, err
 	}

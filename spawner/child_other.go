@@ -20,10 +20,6 @@ func socketpair() ([2]int, error) {
 	return pair, err
 }
 
-func closeOnExec() {}
-
-func startUnblocked(cmd *exec.Cmd) error { return cmd.Start() }
-
 // exitWaiter would wait for the end of a process without reaping it; here
 // that is not to be had, and what a process leaves behind in its group lives.
 type exitWaiter struct{}

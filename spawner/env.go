@@ -6,12 +6,14 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/gopassenger/passenger/internal/inherit"
 )
 
 // MarkerVar is the variable that has the GUPID of a process in its environment
 // and in that of what it starts, so that what has left its session can be found.
 // What a preloader has forked has the preloader's.
-const MarkerVar = "PASSENGER_GUPID"
+const MarkerVar = inherit.MarkerVar
 
 // environment is that of a process.
 type environment struct {

@@ -121,10 +121,13 @@ func (p *envParser) name() (string, bool) {
 	return name, isShellName(name)
 }
 
-// value reads up to the end of the line, but for quotes and backslashes.
+// value reads up to the end of the line, but for quotes, backslashes and a comment.
 func (p *envParser) value() (string, bool) {
+	// endsWord reports whether a comment may begin: not in the middle of a password, a color or an address.
+	endsWord := false
 	for p.peek() == ' ' || p.peek() == '\t' {
 		p.next()
+		endsWord = true
 	}
 
 	var b strings.Builder
@@ -132,7 +135,15 @@ func (p *envParser) value() (string, bool) {
 	// kept is how much of b is not blanks that may turn out to be trailing.
 	kept := 0
 	for p.rest != "" {
-		switch c := p.next(); c {
+		c := p.next()
+		if c == '#' && endsWord {
+			p.skipLine()
+			break
+		}
+
+		endsWord = c == ' ' || c == '\t' || c == '\'' || c == '"' || endsWord && c == '\\' && p.peek() == '\n'
+
+		switch c {
 		case '\n':
 			return b.String()[:kept], true
 		case '\'', '"':

@@ -16,7 +16,6 @@ func TestParseEnvFile(t *testing.T) {
 		"A=1\nB=\nA=2":                     {"A": "2", "B": ""},
 		"A = 1\n\tB=2 \t\r\n":              {"A": "1", "B": "2"},
 		"\ufeffA=1\r\nB=\ufeff2\r\n":       {"A": "1", "B": "\ufeff2"},
-		"A=b c # not a comment":            {"A": "b c # not a comment"},
 		"A=$HOME ${X} `x` $(y)":            {"A": "$HOME ${X} `x` $(y)"},
 		`A="b  c" 'd'e`:                    {"A": "b  c de"},
 		`A="q\"\\\$\` + "`" + `\n" `:       {"A": `q"\$` + "`" + `\n`},
@@ -49,6 +48,39 @@ func TestParseEnvFile(t *testing.T) {
 		err := parseEnvFile(text, map[string]string{})
 		require.ErrorContains(t, err, reason, "%q", text)
 		require.NotContains(t, err.Error(), "secret", "a value is no part of an error")
+	}
+}
+
+// Where dotenv of Node.js, that of Python, Docker Compose and shells agree, we do as they do; systemd and docker run
+// know no such comments. Where these differ, a value keeps what it has: passwords and colors have the sign.
+func TestCommentsBehindValuesInEnvFiles(t *testing.T) {
+	for text, want := range map[string]string{
+		`"a b"  # comment`:       "a b",
+		`'a b'  # comment`:       "a b",
+		`"a b"# comment`:         "a b",
+		`"a b" # it's "odd`:      "a b",
+		`a b # comment`:          "a b",
+		"a\t# comment\r":         "a",
+		`a # one # two`:          "a",
+		` # comment`:             "",
+		"'two\nlines' # comment": "two\nlines",
+		`"a" 'b' # comment`:      "a b",
+
+		`a#b`:               "a#b",
+		`#ff8800`:           "#ff8800",
+		`http://x/#top`:     "http://x/#top",
+		`"a # b"`:           "a # b",
+		`'#' # comment`:     "#",
+		`a \# b`:            "a # b",
+		`a\ # b`:            "a # b",
+		`"a"\#b`:            "a#b",
+		"one \\\n# comment": "one",
+		"one\\\n#two":       "one#two",
+		`a ; b // c`:        "a ; b // c",
+	} {
+		vars := map[string]string{}
+		require.NoError(t, parseEnvFile("A="+text+"\nB=next\n", vars), "%q", text)
+		require.Equal(t, map[string]string{"A": want, "B": "next"}, vars, "%q", text)
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/gopassenger/passenger/internal/defaultlog"
+	"github.com/gopassenger/passenger/internal/inherit"
 )
 
 // Defaults of [Config].
@@ -212,7 +213,7 @@ func (f *factory) privateDir() (*privateDir, error) {
 
 		f.dir = dir
 		// The first process is about to start.
-		closeOnExec()
+		inherit.CloseFiles()
 
 		// What stays takes space, and keeps no application from starting.
 		if err := dir.removeLeft(); err != nil {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/go-logr/logr"
+
+	"github.com/gopassenger/passenger/internal/inherit"
 )
 
 // guardScript ends programs when we are gone without a word. A program with a
@@ -186,7 +188,7 @@ func (g *guard) start() error {
 		SysProcAttr: &syscall.SysProcAttr{Setsid: true, Credential: g.identity.credential()},
 	}
 	limits := g.identity.limits(true)
-	if err := limits.Start(func() error { return startUnblocked(cmd) }); err != nil {
+	if err := limits.Start(func() error { return inherit.Start(cmd) }); err != nil {
 		_ = ours.Close()
 		return err
 	}

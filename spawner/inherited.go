@@ -3,6 +3,8 @@ package spawner
 import (
 	"slices"
 	"strings"
+
+	"github.com/gopassenger/passenger/internal/inherit"
 )
 
 // forEverybody are the variables of this program that processes of other users get: they
@@ -14,37 +16,16 @@ var forEverybody = []string{"PATH", "LANG", "LANGUAGE", "TZ", "TZDIR", "MALLOC_A
 // inherits reports whether a process gets a variable of this program. switched: it runs as
 // another user.
 func inherits(name string, switched bool) bool {
-	if isForUs(name) {
+	if inherit.IsForUs(name) {
 		return false
 	}
 
 	return !switched || slices.Contains(forEverybody, name) || strings.HasPrefix(name, "LC_")
 }
 
-// isForUs reports whether a variable belongs to how a service manager, or a program of
-// Node.js such as pm2, talks to this program, has a secret by which this program reaches a
-// collector of traces, or looks for faults in its memory.
-func isForUs(name string) bool {
-	if IsCollectorSecret(name) {
-		return true
-	}
-
-	switch name {
-	case "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID", "LISTEN_FDNAMES", "INVOCATION_ID", "JOURNAL_STREAM",
-		"CREDENTIALS_DIRECTORY", "MAINPID", "MANAGERPID", "WATCHDOG_USEC", "WATCHDOG_PID",
-		"NODE_CHANNEL_FD", "NODE_CHANNEL_SERIALIZATION_MODE", "NODE_UNIQUE_ID",
-		"MALLOC_FILL_SPACE", "MALLOC_PROTECT_BEFORE", "MALLOC_CHECK_", MarkerVar:
-		return true
-	}
-
-	return strings.HasPrefix(name, "Malloc") // macOS
-}
-
 // IsCollectorSecret reports whether a variable has headers for a collector of OpenTelemetry: those of
 // all signals, or of traces, metrics or logs.
-func IsCollectorSecret(name string) bool {
-	return strings.HasPrefix(name, "OTEL_EXPORTER_OTLP_") && strings.HasSuffix(name, "HEADERS")
-}
+func IsCollectorSecret(name string) bool { return inherit.IsCollectorSecret(name) }
 
 // IsOperators reports whether a variable belongs to the session of the operator who
 // has started this program, as SSH_AUTH_SOCK does, so that another user must not have it.

@@ -40,8 +40,8 @@ type loader struct {
 	// theirs, and names none.
 	apps   []hostedApp
 	nested bool
-	// hookFiles are the files that name programs to run for events.
-	hookFiles map[string]bool
+	// files are those that have been read, and hookFiles those of them that name programs to run for events.
+	files, hookFiles map[string]bool
 	// warnedOfRoot is true after the warnings of checkRoot.
 	warnedOfRoot bool
 }
@@ -55,6 +55,7 @@ func newLoader(cmd *cobra.Command, scope options.Scope) *loader {
 	}
 
 	return &loader{
+		files:     map[string]bool{},
 		hookFiles: map[string]bool{},
 		scope:     scope,
 		cwd:       cwd,
@@ -114,6 +115,7 @@ func (l *loader) load(args []string) (agent.Config, error) {
 
 	// The loader is used again for a reload, and the files may name others then.
 	l.apps = nil
+	clear(l.files)
 	clear(l.hookFiles)
 	values, err := merge(l.defaults, l.homeFile, l.appFile, l.environment, l.commandLine)
 	if err != nil {
@@ -135,6 +137,12 @@ func (l *loader) load(args []string) (agent.Config, error) {
 		}
 
 		cfg.Apps = append(cfg.Apps, app)
+	}
+
+	// Those of one application may be where another one has its static files.
+	cfg.ConfigFiles = slices.Sorted(maps.Keys(l.files))
+	for _, app := range cfg.Apps {
+		app.Config.ConfigFiles = cfg.ConfigFiles
 	}
 
 	l.loaded = true
@@ -299,6 +307,8 @@ func (l *loader) parse(b []byte, path string) (_ layer, err error) {
 	for _, key := range repeatedKeys(b) {
 		l.warn(fmt.Sprintf("%q is in %s twice, and the last one counts: remove the others", key, path))
 	}
+
+	l.files[path] = true
 
 	values := layer{}
 	for _, key := range slices.Sorted(maps.Keys(raw)) {

@@ -109,6 +109,26 @@ func TestEmptyEnvironmentIsNamed(t *testing.T) {
 	require.ErrorContains(t, cfg.Validate(), "Passengerfile.json: environment is empty: leave it out for its default")
 }
 
+// The core keeps them from clients, also where one application has its files around another.
+func TestConfigurationNamesItsFiles(t *testing.T) {
+	t.Setenv("HOME", t.TempDir())
+	dir := t.TempDir()
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "shop"), 0o755))
+
+	own := []string{filepath.Join(dir, "Passengerfile.json"), filepath.Join(dir, "shop/passenger-standalone.json")}
+	require.NoError(t, os.WriteFile(own[0], []byte(`{"apps": [{"dir": "shop"}, {"dir": ".", "path": "/x"}]}`), 0o600))
+	require.NoError(t, os.WriteFile(own[1], []byte(`{"max_requests": 7}`), 0o600))
+
+	cfg, err := newLoader(newStartCommand(nil), options.Start).load([]string{dir})
+	require.NoError(t, err)
+	require.Equal(t, own, cfg.ConfigFiles)
+	require.Len(t, cfg.Apps, 2)
+
+	for _, app := range cfg.Apps {
+		require.Equal(t, own, app.Config.ConfigFiles)
+	}
+}
+
 // What has names is put together by them, and the later place counts more, for each name.
 func TestNamedValuesOfSeveralPlacesAreMerged(t *testing.T) {
 	const file = `{"envvars": {"A": "file", "B": "file"}, "accel_redirect": {"/a": "a"}, "env_files": ["x"]}`

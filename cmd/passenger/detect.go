@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gopassenger/passenger/internal/options"
+	"github.com/gopassenger/passenger/internal/printable"
 )
 
 // newDetectCommand is the command that says what start would do.
@@ -40,7 +41,7 @@ func (t tools) newDetectCommand() *cobra.Command {
 		if asJSON {
 			err = printJSON(cmd.OutOrStdout(), found)
 		} else {
-			_, err = fmt.Fprint(cmd.OutOrStdout(), found.Text())
+			_, err = fmt.Fprint(cmd.OutOrStdout(), printable.Text(found.Text()))
 		}
 
 		if err == nil && found.Problem != "" {

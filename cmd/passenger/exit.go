@@ -6,6 +6,8 @@ import (
 	"io"
 	"strings"
 	"syscall"
+
+	"github.com/gopassenger/passenger/internal/printable"
 )
 
 // exitError ends the program with a status, after what there is to say, which is
@@ -29,6 +31,7 @@ const tooFewFiles = "the limit on open files is too low: raise it (ulimit -n, or
 
 // report says why program ends and returns the status to end it with.
 func report(w io.Writer, program string, err error) (status int) {
+	w = printable.TextWriter(w)
 	if e, ok := errors.AsType[*exitError](err); ok {
 		if e.text != "" {
 			fmt.Fprintln(w, e.text)

@@ -12,6 +12,7 @@ import (
 	"github.com/gopassenger/passenger/instancedir"
 	"github.com/gopassenger/passenger/internal/admin"
 	"github.com/gopassenger/passenger/internal/incident"
+	"github.com/gopassenger/passenger/internal/printable"
 )
 
 // look is a command that asks a core for what it shows of processes.
@@ -53,7 +54,7 @@ func (l *look) ask(ctx context.Context, cmd *cobra.Command, level string,
 // print writes a record as JSON, or for people.
 func (l *look) print(w io.Writer, body []byte) error {
 	if l.asJSON {
-		_, err := w.Write(body)
+		_, err := w.Write(printable.JSON(body))
 		return err
 	}
 

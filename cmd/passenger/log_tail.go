@@ -33,11 +33,13 @@ type logTail struct {
 	// lines is how many to begin with; a negative value means all.
 	lines  int
 	follow bool
-	// window is how much of the end is looked through; zero means tailWindow.
-	window int64
-	only   *appFilter          // nil means all lines
-	show   func(string) string // nil means as they are
-	out    io.Writer
+	// window is how much of the end is looked through; zero means tailWindow. interval is the time between two looks
+	// for more; zero means followInterval.
+	window   int64
+	interval time.Duration
+	only     *appFilter          // nil means all lines
+	show     func(string) string // nil means as they are
+	out      io.Writer
 
 	file   *os.File
 	reader *bufio.Reader
@@ -57,7 +59,7 @@ func (t *logTail) run(ctx context.Context) error {
 		return err
 	}
 
-	ticker := time.NewTicker(followInterval)
+	ticker := time.NewTicker(cmp.Or(t.interval, followInterval))
 	defer ticker.Stop()
 
 	for {

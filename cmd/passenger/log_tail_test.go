@@ -92,10 +92,11 @@ func TestFollowsRotation(t *testing.T) {
 	ended := make(chan error, 1)
 	go func() {
 		ended <- (&logTail{
-			path:   path,
-			lines:  1,
-			follow: true,
-			out:    &out,
+			path:     path,
+			lines:    1,
+			follow:   true,
+			interval: time.Millisecond,
+			out:      &out,
 		}).run(ctx)
 	}()
 	await := func(text string) {

@@ -39,10 +39,12 @@ type logs struct {
 	which  selection
 	follow bool
 	lines  string
+	// patience is how long the core may take, where the watchdog knows the log, too.
+	patience time.Duration
 }
 
 func (t tools) newLogsCommand() *cobra.Command {
-	l := &logs{}
+	l := &logs{patience: promptly}
 	cmd := &cobra.Command{
 		Use:     "logs [application]",
 		Short:   "Show the log of an instance or an application",
@@ -169,7 +171,7 @@ func (l *logs) ask(ctx context.Context, instance *instancedir.Instance) (*logSet
 // askAny asks the watchdog, too, if the core does not respond promptly: the log says why a core hangs, or is started
 // again and again.
 func (l *logs) askAny(ctx context.Context, cmd *cobra.Command, instance *instancedir.Instance) (*logSettings, error) {
-	settings, err := l.askAgent(ctx, instance, instancedir.CoreAPI, promptly)
+	settings, err := l.askAgent(ctx, instance, instancedir.CoreAPI, l.patience)
 	if err == nil || ctx.Err() != nil {
 		return settings, err
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/gopassenger/passenger/internal/agent"
+	"github.com/gopassenger/passenger/internal/printable"
 	"github.com/gopassenger/passenger/internal/terminal"
 )
 
@@ -33,6 +34,9 @@ func main() {
 
 // execute runs a program. Output that cannot be written is an error, also where a command does not look.
 func execute(ctx context.Context, program *cobra.Command) error {
+	// Messages name files and applications, which may be called anything.
+	program.SetErr(printable.TextWriter(program.ErrOrStderr()))
+
 	out := &checkedOutput{Writer: program.OutOrStdout()}
 	if !terminal.Is(out.Writer) { // else commands look for the file
 		program.SetOut(out)

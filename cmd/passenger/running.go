@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/gopassenger/passenger/internal/agent"
+	"github.com/gopassenger/passenger/internal/printable"
 )
 
 // running is a server that start has started.
@@ -45,7 +46,7 @@ func hasTerminal() bool {
 // run returns when the server has ended. force ends what ctx bounds, and so the
 // server at once.
 func (r *running) run(ctx context.Context, force func()) error {
-	banner := banner(r.cfg, r.instance.URLs())
+	banner := printable.Text(banner(r.cfg, r.instance.URLs()))
 	if r.cfg.LogsJSON() {
 		r.say("the server takes requests on " + strings.Join(r.instance.URLs(), ", "))
 	} else {
@@ -217,7 +218,7 @@ func (r *running) print(w io.Writer, level, message string) {
 		return
 	}
 
-	fmt.Fprintln(w, message)
+	fmt.Fprintln(w, printable.Text(message))
 }
 
 func startedLine(app *agent.AppStart) string {

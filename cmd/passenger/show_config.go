@@ -15,6 +15,7 @@ import (
 
 	"github.com/gopassenger/passenger/internal/agent"
 	"github.com/gopassenger/passenger/internal/options"
+	"github.com/gopassenger/passenger/internal/printable"
 )
 
 // shownOption is an option with its value and the place that it came from.
@@ -69,7 +70,7 @@ func (t tools) addShowFlags(config *cobra.Command) {
 		if asJSON {
 			err = printJSON(cmd.OutOrStdout(), shown)
 		} else {
-			err = shown.print(cmd.OutOrStdout())
+			err = shown.print(printable.TextWriter(cmd.OutOrStdout()))
 		}
 
 		if err != nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/gopassenger/passenger/instancedir"
 	"github.com/gopassenger/passenger/internal/admin"
 	"github.com/gopassenger/passenger/internal/agent"
+	"github.com/gopassenger/passenger/internal/printable"
 	"github.com/gopassenger/passenger/internal/terminal"
 )
 
@@ -398,7 +399,7 @@ func (s *status) formatJSON(body []byte) string {
 		return admin.PrintableText(string(body)) // as the server has it
 	}
 
-	return admin.PrintableText(b.String())
+	return string(printable.JSON(b.Bytes()))
 }
 
 func (s *status) formatBacktraces(body []byte) string {

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/gopassenger/passenger/internal/admin"
 	"github.com/gopassenger/passenger/internal/options"
 )
 
@@ -41,7 +42,9 @@ func showServer(ctx context.Context, cmd *cobra.Command, args []string) error {
 	defer server.Close()
 
 	// findServer also finds a server whose file is gone.
-	if _, gone := os.Stat(path); server.Alive && errors.Is(gone, fs.ErrNotExist) {
+	_, gone := os.Stat(path)
+	path = admin.Printable(path)
+	if server.Alive && errors.Is(gone, fs.ErrNotExist) {
 		_, err = fmt.Fprintf(cmd.OutOrStdout(), "Passenger is running on PID %d; its PID file %s is gone\n",
 			server.PID, path)
 	} else if server.Alive {

@@ -17,6 +17,7 @@ import (
 
 	"github.com/gopassenger/passenger/internal/agent"
 	"github.com/gopassenger/passenger/internal/options"
+	"github.com/gopassenger/passenger/internal/printable"
 )
 
 // callTimeout bounds the time that an instance may take to respond.
@@ -263,7 +264,7 @@ func serverOutput(cmd *cobra.Command) io.Writer {
 
 // printJSON prints a value on lines that people can read.
 func printJSON(w io.Writer, value any) error {
-	e := json.NewEncoder(w)
+	e := json.NewEncoder(printable.JSONWriter(w))
 	e.SetEscapeHTML(false)
 	e.SetIndent("", "  ")
 

@@ -3,15 +3,19 @@ package main
 import (
 	"bytes"
 	"io"
+	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger/instancedir"
+	"github.com/gopassenger/passenger/internal/agent"
 )
 
 func TestCommandsAreListedByTheirNames(t *testing.T) {
@@ -151,4 +155,54 @@ func TestInstanceThatCannotBeRead(t *testing.T) {
 			require.Contains(t, errOut.String(), reason, flag)
 		}
 	}
+}
+
+// The log says why a core hangs.
+func TestLogsOfCoreThatHangsAreTheWatchdogsToTell(t *testing.T) {
+	registry, err := os.MkdirTemp("", "p") //nolint:usetesting // sockets have short paths
+	require.NoError(t, err)
+
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(registry)) })
+	t.Setenv("PASSENGER_INSTANCE_REGISTRY_DIR", registry)
+	t.Setenv("TMPDIR", registry)
+
+	dir, err := instancedir.Create(instancedir.Config{
+		Registry:        registry,
+		Version:         agent.Version,
+		IntegrationMode: "standalone",
+		ServerSoftware:  "test",
+	})
+	require.NoError(t, err)
+
+	t.Cleanup(func() { require.NoError(t, dir.Remove()) })
+	require.NoError(t, dir.Finalize())
+
+	// A core that takes connections and says nothing.
+	core, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", dir.Socket(instancedir.CoreAPI))
+	require.NoError(t, err)
+	defer core.Close()
+
+	watchdog, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", dir.Socket(instancedir.WatchdogAPI))
+	require.NoError(t, err)
+
+	server := &http.Server{Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"log_file": "/var/log/passenger.log"}`)
+	})}
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(watchdog) }()
+	defer func() {
+		require.NoError(t, server.Close())
+		require.ErrorIs(t, <-served, http.ErrServerClosed)
+	}()
+
+	found := instancedir.List([]string{registry}).Instances
+	require.Len(t, found, 1)
+
+	var errOut bytes.Buffer
+	cmd := &cobra.Command{}
+	cmd.SetErr(&errOut)
+	settings, err := (&logs{patience: time.Millisecond}).askAny(t.Context(), cmd, &found[0])
+	require.NoError(t, err)
+	require.Equal(t, "/var/log/passenger.log", settings.LogFile)
+	require.Contains(t, errOut.String(), "does not say which applications have logs of their own")
 }

@@ -73,6 +73,8 @@ func AllApps(ctx context.Context, client *apiserver.Client) ([]App, error) {
 		}
 	}
 
+	slices.SortStableFunc(apps, func(a, b App) int { return strings.Compare(a.Name, b.Name) })
+
 	return apps, nil
 }
 

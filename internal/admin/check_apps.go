@@ -13,6 +13,8 @@ import (
 	"regexp"
 	"strings"
 	"syscall"
+
+	"github.com/gopassenger/passenger/internal/inherit"
 )
 
 // language is a kind of application.
@@ -126,12 +128,12 @@ func checkBundler(ctx context.Context, _ *Host) Result {
 func ask(ctx context.Context, name string, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
 	defer cancel()
-	out, err := command(ctx, name, args...).Output()
+	out, err := output(command(ctx, name, args...))
 	if err != nil {
 		return "", err
 	}
 
-	line, _, _ := strings.Cut(strings.TrimSpace(string(out)), "\n")
+	line, _, _ := strings.Cut(strings.TrimSpace(out), "\n")
 	const maxLength = 80
 
 	return Printable(line[:min(len(line), maxLength)]), nil
@@ -181,6 +183,8 @@ func (l *language) serve(ctx context.Context, h *Host, interpreter, dir string) 
 	}
 
 	server := exec.CommandContext(ctx, h.Program, args...)
+	// Whoever waits for this program waits for no server.
+	server.Env = inherit.Environ()
 
 	// SIGKILL would leave the application behind.
 	server.Cancel = func() error { return server.Process.Signal(syscall.SIGTERM) }

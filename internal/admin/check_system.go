@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/gopassenger/passenger/internal/inherit"
 )
 
 // commandTimeout limits a command that normally ends at once.
@@ -47,7 +49,7 @@ func checkUserSwitching(ctx context.Context, _ *Host) Result {
 
 	cmd := command(ctx, "/bin/sh", "-c", ":")
 	cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uint32(uid), Gid: uint32(gid)}
-	if err := cmd.Run(); err != nil {
+	if _, err := output(cmd); err != nil {
 		return fail("give this container or service the capabilities CAP_SETUID and CAP_SETGID, or let all "+
 			"applications run as one user",
 			"a process could not be started as nobody: %v", err)
@@ -68,8 +70,8 @@ func checkLoginShell(ctx context.Context, _ *Host) Result {
 	defer cancel()
 	cmd := command(ctx, shell, "-l", "-c", "echo "+marker)
 
-	out, err := cmd.Output()
-	switch lines := strings.Fields(string(out)); {
+	out, err := output(cmd)
+	switch lines := strings.Fields(out); {
 	case err != nil:
 		return warn("correct the profile of the shell, or leave load_shell_envvars off",
 			"%s -l does not run a command: %v", shell, err)
@@ -137,6 +139,22 @@ func command(ctx context.Context, name string, args ...string) *exec.Cmd {
 	// What has left the group may still hold the output open.
 	cmd.WaitDelay = time.Second
 	cmd.Dir = "/"
+	cmd.Env = inherit.Environ()
 
 	return cmd
+}
+
+// output runs a command and returns what it prints.
+func output(cmd *exec.Cmd) (string, error) {
+	var out strings.Builder
+	cmd.Stdout = &out
+
+	inherit.CloseFiles()
+	if err := inherit.Start(cmd); err != nil {
+		return "", err
+	}
+
+	err := cmd.Wait()
+
+	return out.String(), err
 }

@@ -70,18 +70,34 @@ func TestNamesAreListenedOnAtEachAddress(t *testing.T) {
 	}
 }
 
+// listenAlone listens at one address, on a port that no other program has at another one.
+func listenAlone(t *testing.T, at, free string) net.Listener {
+	t.Helper()
+
+	for {
+		l, err := net.Listen("tcp", net.JoinHostPort(at, "0"))
+		require.NoError(t, err)
+
+		other, err := net.Listen("tcp", net.JoinHostPort(free, strconv.Itoa(portOf(t, l))))
+		if err == nil {
+			require.NoError(t, other.Close())
+			return l
+		}
+
+		require.NoError(t, l.Close())
+	}
+}
+
 // What others have at one of the addresses is an error, and nothing stays open.
 func TestAddressOfANameThatIsInUse(t *testing.T) {
 	if !hasIPv6(t) {
 		t.Skip("this machine has no IPv6")
 	}
 
-	for _, taken := range []string{"127.0.0.1", "::1"} {
-		l, err := net.Listen("tcp", net.JoinHostPort(taken, "0"))
-		require.NoError(t, err)
-
+	for taken, free := range map[string]string{"127.0.0.1": "::1", "::1": "127.0.0.1"} {
+		l := listenAlone(t, taken, free)
 		port := strconv.Itoa(portOf(t, l))
-		_, err = listenPort(t.Context(), "localhost:"+port, "--port")
+		_, err := listenPort(t.Context(), "localhost:"+port, "--port")
 		require.ErrorContains(t, err, "the address "+net.JoinHostPort(taken, port)+" is in use by another program")
 		require.NoError(t, l.Close())
 

@@ -1,10 +1,12 @@
 package agent
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -274,16 +276,20 @@ func newAppLog(app *spawner.App) AppLog {
 	}
 }
 
-// appLogs are those of the applications that are known.
+// appLogs are those of the applications that are known, sorted by their names.
 func (s *Server) appLogs() []AppLog {
 	logs := []AppLog{}
 	if many, ok := s.site.(*apps); ok {
-		return append(logs, many.logs()...)
+		logs = append(logs, many.logs()...)
+	} else {
+		s.cfg.each(func(c *Config) {
+			app := c.options().App
+			logs = append(logs, newAppLog(&app))
+		})
 	}
 
-	s.cfg.each(func(c *Config) {
-		app := c.options().App
-		logs = append(logs, newAppLog(&app))
+	slices.SortFunc(logs, func(a, b AppLog) int {
+		return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.Root, b.Root), strings.Compare(a.File, b.File))
 	})
 
 	return logs

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -319,10 +321,16 @@ func (a *apps) requests() any {
 		states = append(states, a.at(e).handler.Inspect())
 	}
 
+	return sortedByApp(states)
+}
+
+// sortedByApp sorts by the applications' names, which are the order of everything that lists applications.
+func sortedByApp(states []handler.Snapshot) []handler.Snapshot {
+	slices.SortStableFunc(states, func(a, b handler.Snapshot) int { return strings.Compare(a.AppName, b.AppName) })
 	return states
 }
 
-// logs are those of all known applications, the most recently used first.
+// logs are those of all known applications.
 func (a *apps) logs() []AppLog {
 	a.mu.Lock()
 	defer a.mu.Unlock()

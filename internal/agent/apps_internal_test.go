@@ -263,3 +263,47 @@ func TestDrainingApps(t *testing.T) {
 		require.Equal(t, http.StatusOK, s.ask("/b").Code)
 	})
 }
+
+// Whatever order they are configured or asked for in.
+func TestApplicationsAreListedByTheirNames(t *testing.T) {
+	withApps(t, func(http.ResponseWriter, *http.Request) {}, func(s *appsStand) {
+		for _, root := range []string{"/srv/b", "/srv/c", "/srv/a", "/srv/b"} {
+			s.ask(root)
+		}
+
+		want := []string{"/srv/a (production)", "/srv/b (production)", "/srv/c (production)"}
+		require.Equal(s, want, namesIn(s.requests()))
+
+		logs := (&Server{site: s.apps}).appLogs()
+		require.Len(s, logs, len(want))
+
+		for i, name := range want {
+			require.Equal(s, name, logs[i].Name)
+		}
+	})
+
+	c := &Config{}
+	for _, dir := range []string{"/srv/b", "/srv/a"} {
+		own := DefaultConfig()
+		own.Dir, own.Environment = dir, "test"
+		c.Apps = append(c.Apps, HostedApp{Hosts: []string{dir[5:] + ".example"}, Config: &own})
+	}
+
+	logs := (&Server{cfg: c}).appLogs()
+	require.Len(t, logs, 2)
+	require.Equal(t, "/srv/a (test)", logs[0].Name)
+
+	pool := spawnertest.NewPool(t, passenger.Config{})
+	h, err := newHosts(c, pool, newCompressor(defaultStaticCache), handler.Config{}, nil)
+	require.NoError(t, err)
+	require.Equal(t, []string{"/srv/a (test)", "/srv/b (test)"}, namesIn(h.requests()))
+}
+
+func namesIn(requests any) (names []string) {
+	snapshots, _ := requests.([]handler.Snapshot)
+	for i := range snapshots {
+		names = append(names, snapshots[i].AppName)
+	}
+
+	return names
+}

@@ -27,6 +27,8 @@ type Config struct {
 
 	// Dir is the application's directory, absolute.
 	Dir string
+	// ConfigFiles are the files that values may have come from.
+	ConfigFiles []string
 
 	Address    string
 	Port       int

@@ -207,7 +207,7 @@ func (h *hosts) requests() any {
 		shown = append(shown, app.Inspect())
 	}
 
-	return shown
+	return sortedByApp(shown)
 }
 
 func (h *hosts) handlers() []*handler.Handler {

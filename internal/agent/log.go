@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-logr/logr"
 
+	"github.com/gopassenger/passenger/internal/printable"
 	"github.com/gopassenger/passenger/internal/ratelog"
 )
 
@@ -40,7 +41,7 @@ func (l *logLevel) Level() slog.Level { return slogLevels[l.get()] }
 // newLogger returns a logger that writes what level lets through, in a format.
 func newLogger(w io.Writer, level *logLevel, format logFormat) logr.Logger {
 	if format == jsonFormat {
-		return logr.FromSlogHandler(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: level}))
+		return logr.FromSlogHandler(slog.NewJSONHandler(printable.JSONWriter(w), &slog.HandlerOptions{Level: level}))
 	}
 
 	return logr.FromSlogHandler(newBlockHandler(w, level, format))
@@ -68,7 +69,9 @@ func openAccessLog(path string) (*logFile, logr.Logger, error) {
 	return f, jsonLogger(f), nil
 }
 
-func jsonLogger(w io.Writer) logr.Logger { return logr.FromSlogHandler(slog.NewJSONHandler(w, nil)) }
+func jsonLogger(w io.Writer) logr.Logger {
+	return logr.FromSlogHandler(slog.NewJSONHandler(printable.JSONWriter(w), nil))
+}
 
 // errorLog takes what net/http has to say, which is mostly about clients.
 func errorLog(l logr.Logger) *log.Logger { return log.New(&serverLog{log: l}, "", 0) }

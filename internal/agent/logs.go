@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/gopassenger/passenger/internal/printable"
 	"github.com/gopassenger/passenger/internal/terminal"
 	"github.com/gopassenger/passenger/spawner"
 )
@@ -83,7 +84,7 @@ func (f logFormat) record(message string) []byte {
 		return JSONRecord("WARN", message)
 	}
 
-	return []byte("passenger: " + message + "\n")
+	return append(appendPrintable([]byte("passenger: "), message, false), '\n')
 }
 
 // jsonRecord has what all records in JSON have.
@@ -115,5 +116,5 @@ func (r *jsonRecord) line() []byte {
 	// Texts, a number and what is valid JSON can be encoded.
 	_ = encoder.Encode(r)
 
-	return b.Bytes()
+	return printable.JSON(b.Bytes())
 }

@@ -52,8 +52,7 @@ var applicationOptions = func() []Option {
 		option("env_files", perRequest, func(c *Config) any { return &c.EnvFiles },
 			"a `file` of environment variables; repeatable", as(options.Paths), flag("env-file"),
 			detail("Read at each start; later files count more, and `envvars` most. A dash in front allows a file to "+
-				"be missing. Lines are `NAME=VALUE`, with quotes and comments as in systemd's `EnvironmentFile`; "+
-				"nothing is expanded.")),
+				"be missing. Lines are [`NAME=VALUE`](configuration.md#environment-files); nothing is expanded.")),
 		option("load_shell_envvars", everywhere, func(c *Config) any { return &c.LoadShellEnv },
 			"start by the user's login shell, with its profile", inFlying(true),
 			detail("If that shell is bash, zsh or ksh.")),

@@ -150,7 +150,9 @@ var requestOptions = func() []Option {
 			detail("While it lives.")),
 		option("sticky_sessions_cookie_name", perRequest, func(c *Config) any { return &c.StickyCookieName },
 			"the `name` of the cookie of sticky sessions", shownDefault("`"+handler.DefaultStickyCookieName+"`"),
-			detail("With `_unlimited` behind it that for `unlimited_concurrency_paths`, whose processes are others.")),
+			detail("With `_unlimited` behind it that for `unlimited_concurrency_paths`, whose processes are others. "+
+				"Applications at one path of a host, on several ports, need a name each: browsers send a cookie to "+
+				"[all ports](configuration.md#sticky-sessions).")),
 		option("sticky_sessions_cookie_attributes", perRequest,
 			func(c *Config) any { return &c.StickyCookieAttributes },
 			"the `attributes` of that cookie", shownDefault("`SameSite=Lax`, and `Secure` by HTTPS"),

@@ -378,6 +378,11 @@ func (s *Server) yield() {
 func (s *Server) Shutdown(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, drainTimeout+time.Duration(s.cfg.DrainDelay)*time.Second)
 	defer cancel()
+
+	if s.incidents != nil {
+		s.incidents.ServerEnds()
+	}
+
 	// Otherwise it takes none already, and another server serves.
 	if !s.draining.Swap(true) {
 		s.waitForBalancers(ctx)

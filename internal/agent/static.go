@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"os"
 	"path"
-	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -19,6 +18,7 @@ import (
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/internal/dcache"
 	"github.com/gopassenger/passenger/internal/ratelog"
+	"github.com/gopassenger/passenger/internal/releasedir"
 	"github.com/gopassenger/passenger/internal/urlpath"
 	"github.com/gopassenger/passenger/internal/validators"
 )
@@ -26,9 +26,9 @@ import (
 // static serves files, and lets next serve the rest. It keeps nothing open: the directory is looked for at each
 // request, in the releases that serve then.
 type static struct {
-	// app is the application's directory as it was named, and rel that of the files in it, or else dir is it.
-	app, rel, dir string
-	// outside means that dir is it.
+	// place is where the files are in a release.
+	place releasedir.Place
+	// outside means that no release has them: Root of place has them.
 	outside bool
 	// php is nil for other applications than those of PHP.
 	php     *phpFiles
@@ -62,8 +62,6 @@ type static struct {
 func newStatic(c *Config, pool *passenger.Pool, shared *compressor, log logr.Logger, next http.Handler) *static {
 	options := c.options()
 	s := &static{
-		app:          c.Dir,
-		dir:          c.publicDir(),
 		releases:     pool.ReleaseDirs(&options),
 		cacheControl: c.StaticCacheControl,
 		immutable:    c.StaticImmutable,
@@ -74,24 +72,28 @@ func newStatic(c *Config, pool *passenger.Pool, shared *compressor, log logr.Log
 	}
 	// Validate reports the error.
 	s.base, _ = urlpath.Parse(c.BaseURI)
-	s.outside = true
-	if rel, err := filepath.Rel(c.Dir, s.dir); err == nil && rel != "." && filepath.IsLocal(rel) {
-		s.rel, s.outside = rel, false
-	}
-
-	public := s.dir
+	public := c.publicDir()
 	if scripts := c.scripts(); scripts != nil {
 		s.php = &phpFiles{startupFile: c.StartupFile, fixed: c.StaticFilesDir != ""}
 		// Without a configured directory, each release says where its scripts are.
-		s.outside = s.outside && s.php.fixed
 		if !s.php.fixed {
 			public = c.Dir
 		}
 	}
 
+	s.locate(c.Dir, public)
 	s.private = c.privateFiles(public)
 
 	return s
+}
+
+// locate sets where the files are.
+func (s *static) locate(app, public string) {
+	place, ok := releasedir.Of(app, public)
+	s.place, s.outside = place, !ok
+	if s.outside {
+		s.place.Root = public
+	}
 }
 
 func (s *static) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -142,15 +144,20 @@ func (s *static) serve(w http.ResponseWriter, r *http.Request, names []string) b
 	}
 
 	if s.outside {
-		return s.serveFrom(w, r, s.dir, names)
+		return s.serveFrom(w, r, s.place.Root, names)
 	}
 
 	// The directory of the application may be a link, and processes of two releases may serve: theirs count.
 	dirs := s.releases()
+	found := false
+
 	for _, release := range dirs.Serving {
-		if s.serveFrom(w, r, release, names) {
+		root, ok := s.place.In(release)
+		if ok && s.serveFrom(w, r, root, names) {
 			return true
 		}
+
+		found = found || ok
 	}
 
 	// A page of a release names files of that release. Whoever got the page may ask for them when the release does not
@@ -158,17 +165,17 @@ func (s *static) serve(w http.ResponseWriter, r *http.Request, names []string) b
 	named := fingerprinted(names[0])
 	if named {
 		for _, release := range dirs.Past {
-			if s.serveFrom(w, r, release, names[:1]) {
+			if root, ok := s.place.In(release); ok && s.serveFrom(w, r, root, names[:1]) {
 				return true
 			}
 		}
 	}
 
 	switch {
-	case len(dirs.Serving) == 0:
-		return s.serveFrom(w, r, s.app, names)
+	case !found:
+		return s.serveFrom(w, r, s.place.Root, names)
 	case named:
-		return s.serveFrom(w, r, s.app, names[:1])
+		return s.serveFrom(w, r, s.place.Root, names[:1])
 	}
 
 	return false
@@ -176,7 +183,7 @@ func (s *static) serve(w http.ResponseWriter, r *http.Request, names []string) b
 
 // serveFrom looks in one directory.
 func (s *static) serveFrom(w http.ResponseWriter, r *http.Request, root string, names []string) bool {
-	rel := s.rel
+	rel := s.place.Rel
 	if s.php != nil {
 		if rel, names = s.php.public(root, rel, names); len(names) == 0 {
 			return false
@@ -184,12 +191,7 @@ func (s *static) serveFrom(w http.ResponseWriter, r *http.Request, root string, 
 	}
 
 	// Each release has its own of what is in the application's directory.
-	named := joined(s.app, rel)
-	if s.outside {
-		named = root
-	}
-
-	names = s.private.without(named, names)
+	names = s.private.without(joined(s.place.Root, rel), names)
 
 	public := joined(root, rel)
 	if s.absent.Load() && !s.isThere(public) {

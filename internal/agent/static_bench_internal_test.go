@@ -73,13 +73,14 @@ func BenchmarkStatic(b *testing.B) {
 
 func newStaticBench(dir string, serving passenger.ReleaseDirs) func(rel string) *static {
 	return func(rel string) *static {
-		return &static{
-			app:        dir,
-			rel:        rel,
+		s := &static{
 			releases:   func() passenger.ReleaseDirs { return serving },
 			next:       http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}),
 			compressor: newCompressor(defaultStaticCache),
 		}
+		s.locate(dir, joined(dir, rel))
+
+		return s
 	}
 }
 

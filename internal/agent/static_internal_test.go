@@ -36,8 +36,6 @@ func newStaticSite(t *testing.T) *staticSite {
 	require.NoError(t, err)
 	s := &staticSite{T: t, dir: dir}
 	s.static = &static{
-		app:        filepath.Join(dir, "current"),
-		rel:        "public",
 		immutable:  true,
 		compressor: newCompressor(defaultStaticCache),
 		releases:   func() passenger.ReleaseDirs { return s.serves },
@@ -50,6 +48,7 @@ func newStaticSite(t *testing.T) *staticSite {
 			s.log = append(s.log, args)
 		}, funcr.Options{}),
 	}
+	s.locate(filepath.Join(dir, "current"), filepath.Join(dir, "current/public"))
 
 	return s
 }
@@ -122,6 +121,110 @@ func TestStaticFilesComeFromTheReleaseThatServes(t *testing.T) {
 	require.Equal(t, "app", s.body("/same.txt"), "a page of a past release is none")
 	require.NoError(t, os.RemoveAll(one))
 	require.Equal(t, "app", s.body("/app-01234561a.js"))
+}
+
+// The application may be deeper in a release than its files are, or they may be all of it.
+func TestStaticFilesFollowTheReleasesWhereverTheyAreInThem(t *testing.T) {
+	for name, test := range map[string]struct{ app, public string }{
+		"beside the application": {"/web", "/public"},
+		"around the application": {"/web", ""},
+		"the application's own":  {"", ""},
+		"below the application":  {"/web", "/web/dist"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStaticSite(t)
+			s.write("shared/uploads/a.txt", "uploaded")
+
+			for _, n := range []string{"1", "2"} {
+				s.write("releases/"+n+test.app+"/app.js", "")
+				s.write("releases/"+n+test.public+"/same.txt", "of "+n)
+				s.write("releases/"+n+test.public+"/app-0123456"+n+"a.js", "js of "+n)
+				s.link(filepath.Join(s.dir, "shared/uploads"), "releases/"+n+test.public+"/uploads")
+			}
+
+			s.link("releases/1", "current")
+			s.locate(filepath.Join(s.dir, "current"+test.app), filepath.Join(s.dir, "current"+test.public))
+			one := filepath.Join(s.dir, "releases/1"+test.app)
+			two := filepath.Join(s.dir, "releases/2"+test.app)
+			require.Equal(t, "of 1", s.body("/same.txt"), "no process has started")
+
+			s.link("releases/2", "current")
+			s.serves.Serving = []string{one}
+			require.Equal(t, "of 1", s.body("/same.txt"), "the link is switched, and the application not restarted")
+			require.Equal(t, "js of 2", s.body("/app-01234562a.js"))
+			require.Equal(t, "uploaded", s.body("/uploads/a.txt"))
+
+			s.serves = passenger.ReleaseDirs{Serving: []string{two}, Past: []string{one}}
+			require.Equal(t, "of 2", s.body("/same.txt"))
+			require.Equal(t, "js of 1", s.body("/app-01234561a.js"))
+			require.Equal(t, "uploaded", s.body("/uploads/a.txt"))
+			require.Empty(t, s.log)
+		})
+	}
+}
+
+// All releases share what is above the link.
+func TestStaticFilesAboveTheReleases(t *testing.T) {
+	s := newStaticSite(t)
+	s.write("releases/1/web/app.js", "")
+	s.write("shared/public/a.txt", "shared")
+	s.write("releases/1/shared/public/a.txt", "not this")
+	s.link("releases/1", "current")
+	s.locate(filepath.Join(s.dir, "current/web"), filepath.Join(s.dir, "shared/public"))
+
+	for _, serving := range [][]string{nil, {filepath.Join(s.dir, "releases/1/web")}, {"/elsewhere"}} {
+		s.serves.Serving = serving
+		require.Equal(t, "shared", s.body("/a.txt"))
+	}
+
+	s.locate("/nonexistent/app", filepath.Join(s.dir, "shared/public"))
+	require.Equal(t, "shared", s.body("/a.txt"))
+}
+
+// Whoever owns the link to the release could let it lead to what only root can read.
+func TestStaticLinksOfOthersOnTheWay(t *testing.T) {
+	interpreters.Root(t, "to make files of other users")
+	const tenant, other = 61001, 61002
+
+	for name, test := range map[string]struct {
+		target string
+		served bool
+	}{
+		"own release":   {"releases/1", true},
+		"another's":     {"other", false},
+		"root's":        {"root", false},
+		"another's web": {"hop", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStaticSite(t)
+			own := func(uid int, names ...string) {
+				for _, name := range names {
+					require.NoError(t, os.Lchown(filepath.Join(s.dir, name), uid, uid))
+				}
+			}
+
+			for _, dir := range []string{"releases/1", "other", "root"} {
+				s.write(dir+"/web/app.js", "")
+				s.write(dir+"/public/a.txt", dir)
+			}
+
+			s.link("other", "hop")
+			s.link(test.target, "current")
+			own(tenant, "releases/1", "releases/1/public", "releases/1/public/a.txt", "current", "hop")
+			own(other, "other", "other/web", "other/public", "other/public/a.txt")
+
+			for _, app := range []string{"current/web", "current", "elsewhere"} {
+				s.locate(filepath.Join(s.dir, app), filepath.Join(s.dir, "current/public"))
+				if test.served {
+					require.Equal(t, test.target, s.body("/a.txt"), app)
+				} else {
+					require.Equal(t, "app", s.body("/a.txt"), app)
+				}
+			}
+
+			require.Equal(t, !test.served, s.logged("another user") > 0, s.log)
+		})
+	}
 }
 
 func TestStaticDirectoryMayComeAndGo(t *testing.T) {

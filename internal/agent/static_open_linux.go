@@ -19,10 +19,20 @@ type publicDir struct {
 }
 
 // openPublic opens the directory rel of a release; an empty rel is the release's directory itself. A link in rel
-// that leads out of the release is followed only as walker.follow allows.
+// that leads out of the release is followed only as walker.follow allows, and for root each link on the whole way:
+// whoever owns the link to the release could let it lead to what only root may read.
 func openPublic(root, rel string) (*publicDir, error) {
 	const flags = unix.O_PATH | unix.O_DIRECTORY | unix.O_CLOEXEC
 	path := joined(root, rel)
+
+	if os.Geteuid() == 0 {
+		fd, err := openFromTop(path, flags)
+		if err != nil {
+			return nil, &os.PathError{Op: "open", Path: path, Err: err}
+		}
+
+		return &publicDir{fd: fd, path: path}, nil
+	}
 
 	if !strings.Contains(rel, "/") {
 		// The flag is about the last part of a path only, so that a longer one takes the way below.
@@ -50,6 +60,23 @@ func openPublic(root, rel string) (*publicDir, error) {
 	}
 
 	return &publicDir{fd: fd, path: path}, nil
+}
+
+// openFromTop opens a directory, and follows links as a walker does.
+func openFromTop(path string, flags int) (int, error) {
+	top, err := unix.Open("/", flags, 0)
+	if err != nil {
+		return -1, err
+	}
+	defer unix.Close(top)
+
+	w, err := newWalker(top, path)
+	if err != nil {
+		return -1, err
+	}
+	defer w.close()
+
+	return w.walk(flags)
 }
 
 func (d *publicDir) close() { _ = unix.Close(d.fd) } // nothing was written

@@ -15,7 +15,7 @@ import (
 func TestStaticFilesOfPHPFollowTheReleaseThatServes(t *testing.T) {
 	s := newStaticSite(t)
 	s.php = &phpFiles{}
-	s.rel = ""
+	s.locate(filepath.Join(s.dir, "current"), filepath.Join(s.dir, "current"))
 
 	inRoot, inPublic := filepath.Join(s.dir, "in-root"), filepath.Join(s.dir, "in-public")
 	for file, text := range map[string]string{

@@ -4,11 +4,13 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/internal/options"
 )
 
 // Where the application's own directory is public, the files that the server is configured with are not, whatever their
@@ -17,9 +19,8 @@ func TestFilesOfTheConfigurationAreNotPublic(t *testing.T) {
 	const shown = "shown"
 
 	for name, set := range map[string]func(s *staticSite, c *Config){
-		"the directory is configured": func(s *staticSite, c *Config) {
+		"the directory is configured": func(_ *staticSite, c *Config) {
 			c.StaticFilesDir = c.Dir
-			s.static.dir, s.outside = c.Dir, true
 		},
 		"it is the document root of PHP": func(s *staticSite, _ *Config) {
 			s.php = &phpFiles{}
@@ -46,7 +47,7 @@ func TestFilesOfTheConfigurationAreNotPublic(t *testing.T) {
 			c.TransactionLog, c.PIDFile = in("spans.json"), in("pid")
 			c.SSLKey, c.DashboardPasswordFile = in("tls.pem"), in("page.txt")
 
-			s.rel = ""
+			s.locate(c.Dir, c.Dir)
 			set(s, c)
 			s.private = c.privateFiles(c.Dir)
 
@@ -68,4 +69,70 @@ func TestFilesOfTheConfigurationAreNotPublic(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "public"), 0o755))
 	require.Nil(t, (&Config{Dir: dir, EnvFiles: []string{".env"}}).privateFiles(filepath.Join(dir, "public")))
+}
+
+// Each option that names a file or a directory, so that none is forgotten.
+func TestNoOptionNamesAPublicFile(t *testing.T) {
+	dir := t.TempDir()
+	in := func(file string) string { return filepath.Join(dir, file) }
+	names := 0
+
+	for _, o := range withField(options.Start) {
+		c := DefaultConfig()
+		c.Dir, c.StaticFilesDir = dir, dir
+		want := []string{in("file")}
+
+		switch o.Kind {
+		case options.Path, options.AbsolutePath, options.Output:
+			o.set(&c, in("file"))
+		case options.Paths:
+			o.set(&c, []string{in("file"), "-" + in("optional")})
+			want = append(want, in("optional"))
+		case options.Hooks:
+			o.set(&c, map[string]string{"hook_attached_process": in("file") + "; mail ;" + in("bin/other")})
+			want = append(want, in("bin/other"))
+		case options.Text, options.Int, options.Int64, options.Float, options.Bool, options.List, options.Map,
+			options.Switch, options.PathMap, options.Command, options.Statuses, options.Object, options.Foreign:
+			continue
+		}
+
+		names++
+		private := c.privateFiles(dir)
+
+		for _, file := range want {
+			_, found := private[file]
+			require.Equal(t, !slices.Contains(publicOptions, o.Key), found, "%s: %s", o.Key, file)
+		}
+
+		require.NotContains(t, private, dir)
+		require.NotContains(t, private, in("mail"))
+	}
+
+	require.Greater(t, names, 15)
+}
+
+func TestOtherFilesOfTheServerAreNotPublic(t *testing.T) {
+	top, err := filepath.EvalSymlinks(t.TempDir())
+	require.NoError(t, err)
+	release := filepath.Join(top, "releases/7")
+	require.NoError(t, os.MkdirAll(filepath.Join(release, "reports"), 0o755))
+	current := filepath.Join(top, "current")
+	require.NoError(t, os.Symlink("releases/7", current))
+
+	c := &Config{
+		Dir:            current,
+		StaticFilesDir: current,
+		StartupFile:    "server.js",
+		ConfigFiles:    []string{filepath.Join(current, "sites.json")},
+		EnvFiles:       []string{filepath.Join(release, "real.env"), filepath.Join(top, "outside.env")},
+		ErrorReportDir: filepath.Join(current, "reports"),
+		IncidentDir:    current,
+	}
+	private := c.privateFiles(current)
+	names := []string{
+		"server.js", "sites.json", "real.env", "reports/passenger-error-1.html", "reports", "reports.css",
+		"deep/server.js", "index.html",
+	}
+	require.Equal(t, []string{"reports.css", "deep/server.js", "index.html"}, private.without(current, names))
+	require.Equal(t, []string{"x"}, private.without(filepath.Join(top, "elsewhere"), []string{"x"}))
 }

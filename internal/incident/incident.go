@@ -14,6 +14,7 @@ import (
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/internal/printable"
 	"github.com/gopassenger/passenger/internal/redact"
 	"github.com/gopassenger/passenger/procstat"
 	"github.com/gopassenger/passenger/status"
@@ -196,8 +197,10 @@ func (r *Record) encode() ([]byte, error) {
 		e.SetEscapeHTML(false)
 		e.SetIndent("", " ")
 
-		if err := e.Encode(r); err != nil || b.Len() <= MaxSize {
-			return b.Bytes(), err
+		err := e.Encode(r)
+		content := printable.JSON(b.Bytes())
+		if err != nil || len(content) <= MaxSize {
+			return content, err
 		}
 
 		r.shorten()

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -41,6 +42,8 @@ type Recorder struct {
 	slots chan struct{}
 	// full bounds what is logged of a disk that takes nothing.
 	full ratelog.Line
+	// ending reports whether the server ends.
+	ending atomic.Bool
 
 	mu sync.Mutex
 	// lastRequest is when the last incident was recorded that a client can cause.
@@ -70,6 +73,25 @@ func (r *Recorder) watched() (*passenger.Pool, func() []*handler.Handler) {
 	return r.pool, r.handlers
 }
 
+// ServerEnds says that the server ends, as its operator wants: a process that has been asked to end, by the server or
+// by SIGTERM, is no incident from here on, nor is a request that it has not responded to.
+func (r *Recorder) ServerEnds() { r.ending.Store(true) }
+
+// isAsked reports whether an incident is what a process does that was asked to end.
+func isAsked(in *passenger.Incident) bool {
+	switch in.Cause {
+	case passenger.IncidentNoResponse, passenger.IncidentUnresponsive:
+		return true
+	case passenger.IncidentExit:
+		status := in.Process.ExitStatus()
+		return status == "exit status 0" || status == "signal: terminated"
+	case passenger.IncidentRequestTime, passenger.IncidentMemory, passenger.IncidentHardMemory,
+		passenger.IncidentDrainTime, passenger.IncidentQueueTime, passenger.IncidentNone:
+	}
+
+	return false
+}
+
 // Record keeps an incident. It returns when ctx ends, whatever the disk does.
 func (r *Recorder) Record(ctx context.Context, in *passenger.Incident) (id, file string) {
 	if r.isTold(ctx, in) {
@@ -85,6 +107,11 @@ func (r *Recorder) Record(ctx context.Context, in *passenger.Incident) (id, file
 	// It did not respond because it has ended.
 	if in.Cause == passenger.IncidentUnresponsive && hasEnded(ctx, in.Process) {
 		in.Cause = passenger.IncidentExit
+	}
+
+	if r.ending.Load() && isAsked(in) {
+		<-r.slots
+		return "", ""
 	}
 
 	// A disk that hangs must hold up neither the kill nor other incidents, apart from the slot.

@@ -166,6 +166,47 @@ func TestRequestWithoutResponseOfAProcessThatEndedIsNotRecordedTwice(t *testing.
 	require.Equal(t, string(passenger.IncidentExit), r.List()[0].Cause, "it did not respond as it had ended")
 }
 
+// Who stops a server often signals its applications, too: systemd with KillMode=control-group, or a shell.
+func TestServerThatEndsRecordsWhatProcessesDidByThemselves(t *testing.T) {
+	lives, clean, asked := played(t), played(t), played(t)
+	crashed, killed := played(t), played(t)
+	clean.Die("exit status 0")
+	asked.Die("signal: terminated")
+	crashed.Die("exit status 1")
+	killed.Die("signal: killed")
+
+	for _, test := range []struct {
+		name    string
+		process *spawnertest.Process
+		cause   passenger.IncidentCause
+		kept    bool
+	}{
+		{"no response", lives, passenger.IncidentNoResponse, false},
+		{"no connection", lives, passenger.IncidentUnresponsive, false},
+		{"no connection after its end", clean, passenger.IncidentUnresponsive, false},
+		{"clean exit", clean, passenger.IncidentExit, false},
+		{"SIGTERM", asked, passenger.IncidentExit, false},
+		{"crash", crashed, passenger.IncidentExit, true},
+		{"no connection after a crash", crashed, passenger.IncidentUnresponsive, true},
+		{"SIGKILL", killed, passenger.IncidentExit, true},
+		{"memory", lives, passenger.IncidentHardMemory, true},
+		{"time of a request", lives, passenger.IncidentRequestTime, true},
+		{"time to drain", lives, passenger.IncidentDrainTime, true},
+	} {
+		for _, ends := range []bool{true, false} {
+			r := NewRecorder(newStore(t), passenger.Silent())
+			if ends {
+				r.ServerEnds()
+			}
+
+			in := incidentOf(test.process)
+			in.Cause = test.cause
+			id, _ := r.Record(t.Context(), in)
+			require.Equal(t, test.kept || !ends, id != "", "%s; the server ends: %t", test.name, ends)
+		}
+	}
+}
+
 // A request that has failed is in progress, too, while its client gets the error page.
 func TestRequestThatHasJustFailedIsThereOnce(t *testing.T) {
 	now := time.Now()

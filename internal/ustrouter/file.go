@@ -13,6 +13,7 @@ import (
 	"github.com/go-logr/logr"
 
 	"github.com/gopassenger/passenger/internal/ownfile"
+	"github.com/gopassenger/passenger/internal/printable"
 	"github.com/gopassenger/passenger/internal/ratelog"
 )
 
@@ -121,7 +122,7 @@ func (f *File) append(t *Transaction) bool {
 		return false // it has a time that JSON cannot express
 	}
 
-	line := f.out.buf.Bytes()
+	line := printable.JSON(f.out.buf.Bytes())
 	n, err := f.file.Write(line)
 	if err == nil {
 		f.written.Add(1)

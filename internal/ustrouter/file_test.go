@@ -45,10 +45,15 @@ func TestFile(t *testing.T) {
 	f := openFile(t, path, logr.Discard())
 	f.Write(someTransaction("/a"))
 	f.Write(someTransaction("/b"))
+	// A terminal may show the file.
+	f.Write(someTransaction("/\u009b31m\u202e"))
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	require.Contains(t, string(content), `/\u009b31m\u202e`)
 	info, err := os.Stat(path)
 	require.NoError(t, err)
 	require.Equal(t, os.FileMode(0o640), info.Mode().Perm()|0o040, "whatever the umask is")
-	require.Equal(t, []string{"/a", "/b"}, paths(read(t, path)))
+	require.Equal(t, []string{"/a", "/b", "/\u009b31m\u202e"}, paths(read(t, path)))
 
 	// As logrotate does it.
 	require.NoError(t, os.Rename(path, path+".1"))
@@ -56,12 +61,12 @@ func TestFile(t *testing.T) {
 	require.NoError(t, f.Reopen())
 	f.Write(someTransaction("/d"))
 	require.NoError(t, f.Close(t.Context()))
-	require.Equal(t, []string{"/a", "/b", "/c"}, paths(read(t, path+".1")))
+	require.Equal(t, []string{"/a", "/b", "/\u009b31m\u202e", "/c"}, paths(read(t, path+".1")))
 	require.Equal(t, []string{"/d"}, paths(read(t, path)))
-	require.Equal(t, ustrouter.SinkStats{Written: 4}, f.Stats())
+	require.Equal(t, ustrouter.SinkStats{Written: 5}, f.Stats())
 
 	f.Write(someTransaction("/e"))
-	require.Equal(t, ustrouter.SinkStats{Written: 4, Dropped: 1}, f.Stats())
+	require.Equal(t, ustrouter.SinkStats{Written: 5, Dropped: 1}, f.Stats())
 	require.Error(t, f.Reopen())
 	require.Error(t, f.Close(t.Context()))
 	f = openFile(t, path, logr.Discard())

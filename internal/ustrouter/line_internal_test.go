@@ -17,19 +17,21 @@ var someTime = time.Date(2026, 1, 2, 3, 4, 5, 6789, time.UTC)
 // full has something in each field.
 func full() Transaction {
 	return Transaction{
-		Kind:          KindRequest,
-		Time:          someTime,
-		Total:         40 * time.Millisecond,
-		App:           "shop",
-		Root:          "/srv/shop",
-		PID:           7,
-		GUPID:         "g-1",
-		ID:            "abc",
-		Error:         "no",
-		Category:      "time-out",
-		Traceparent:   sampledParent,
-		ParentSpan:    "00f067aa0ba902b7",
-		Link:          otherParent,
+		Kind:  KindRequest,
+		Time:  someTime,
+		Total: 40 * time.Millisecond,
+
+		App:         "shop",
+		Root:        "/srv/shop",
+		PID:         7,
+		GUPID:       "g-1",
+		ID:          "abc",
+		Error:       "no",
+		Category:    "time-out",
+		Traceparent: sampledParent,
+		ParentSpan:  "00f067aa0ba902b7",
+		Link:        otherParent,
+
 		Client:        "192.0.2.1",
 		UserAgent:     "curl/8",
 		Scheme:        "https",
@@ -42,14 +44,15 @@ func full() Transaction {
 		RequestBytes:  1,
 		ResponseBytes: 2,
 		Cached:        true,
-		Queued:        10 * time.Millisecond,
-		Checkout:      11 * time.Millisecond,
-		FirstByte:     30 * time.Millisecond,
-		Generation:    3,
-		Processed:     4,
-		Exited:        true,
-		Blocking:      true,
-		Dropped:       5,
+
+		Queued:     10 * time.Millisecond,
+		Checkout:   11 * time.Millisecond,
+		FirstByte:  30 * time.Millisecond,
+		Generation: 3,
+		Processed:  4,
+		Exited:     true,
+		Blocking:   true,
+		Dropped:    5,
 	}
 }
 

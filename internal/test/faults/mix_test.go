@@ -101,6 +101,7 @@ func (m *mix) kinds() []mixed {
 		{"requests on kept connections", func(ctx context.Context, n int) error { return m.serve(ctx, m.kept, n) }},
 		{"requests on new connections", func(ctx context.Context, n int) error { return m.serve(ctx, m.fresh, n) }},
 		{"streams of HTTP/2", func(ctx context.Context, n int) error { return m.serve(ctx, m.h, n) }},
+
 		{"uploads with a length", func(ctx context.Context, n int) error {
 			return m.upload(ctx, m.kept, strings.NewReader(m.body[:n*7919%len(m.body)]))
 		}},
@@ -110,6 +111,7 @@ func (m *mix) kinds() []mixed {
 		{"uploads by HTTP/2", func(ctx context.Context, n int) error {
 			return m.upload(ctx, m.h, strings.NewReader(m.body[:n*104729%len(m.body)]))
 		}},
+
 		{"large responses", func(ctx context.Context, n int) error {
 			size := 1 + n*31337%(2*megabyte)
 			return m.requireBody(ctx, m.kept, "/large?"+strconv.Itoa(size), strings.Repeat("x", size))
@@ -117,6 +119,7 @@ func (m *mix) kinds() []mixed {
 		{"static files", m.files},
 		{"pipelined requests", m.pipeline},
 		{"tunnels", m.tunnel},
+
 		{"clients that leave in the upload", func(ctx context.Context, n int) error {
 			return m.leave(ctx, n, "POST /sum HTTP/1.1\r\nHost: x\r\nContent-Length: 400000\r\n\r\n"+m.body, 0)
 		}},
