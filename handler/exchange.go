@@ -148,10 +148,15 @@ func (x *exchange) run() error {
 	x.release(err)
 	x.upstream.upload.panicAgain()
 
-	if err == nil {
-		return nil
+	if err != nil {
+		err = x.fail(err, cause)
 	}
 
+	return err
+}
+
+// fail returns why a request has failed that the application was sent; cause is that of the request's context.
+func (x *exchange) fail(err, cause error) error {
 	// The application may have changed something before it failed.
 	x.h.cache.Invalidate(&x.ticket, nil)
 	err = x.upstream.explain(err, cause)

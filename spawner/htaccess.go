@@ -38,7 +38,7 @@ func (s *Scripts) readHtaccess(root *os.Root, dir string) (text string, ok bool)
 
 // fileRules are what the .htaccess files on the way to a file, from the document root down, say of that file.
 type fileRules struct {
-	// denied means that nobody may have it, and off that PHP does not execute it.
+	// denied means that no client gets it, and off that PHP does not execute it.
 	denied, off bool
 }
 
@@ -61,7 +61,7 @@ func (s *Scripts) rulesOf(root *os.Root, name string) (r fileRules) {
 type section struct {
 	// opening is the line with which it begins.
 	opening string
-	// isFor is whether it is for the file in question; nil means that nobody has asked yet.
+	// isFor is whether it is for the file in question; nil means that it was not asked for yet.
 	isFor *bool
 }
 
