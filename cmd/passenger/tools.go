@@ -23,7 +23,7 @@ import (
 const callTimeout = 30 * time.Second
 
 // tools are the commands for operators.
-type tools struct{ signals <-chan os.Signal }
+type tools struct{ signals chan os.Signal }
 
 // programs are the names by which this binary is another program than passenger.
 func (t tools) programs() map[string]func() *cobra.Command {
@@ -36,7 +36,7 @@ func (t tools) programs() map[string]func() *cobra.Command {
 }
 
 // newProgram returns the command line of the program that is called name, for arguments.
-func newProgram(name string, args []string, signals <-chan os.Signal) *cobra.Command {
+func newProgram(name string, args []string, signals chan os.Signal) *cobra.Command {
 	create := tools{signals}.programs()[name]
 	if create == nil {
 		return newRoot(needed(tools{signals}.all(), args))
