@@ -118,7 +118,7 @@ func start(cmd *cobra.Command, load func() (agent.Config, error), signals chan o
 			return err
 		}
 
-		return inBackground(ctx, cfg, out, errOut)
+		return inBackground(ctx, cfg, signals, out, errOut)
 	}
 
 	r := &running{

@@ -119,7 +119,7 @@ func (t tools) all() []command {
 	return append([]command{
 		{"start", func() *cobra.Command { return newStartCommand(t.signals) }},
 		{"flying", func() *cobra.Command { return newFlyingCommand("flying", t.signals) }},
-		{"stop", newStopCommand},
+		{"stop", t.newStopCommand},
 		{agent.CoreCommand, func() *cobra.Command { return newCoreCommand(t.signals) }},
 		{agent.RouterCommand, func() *cobra.Command { return newRouterCommand(t.signals) }},
 		{"status", func() *cobra.Command { return t.newStatusCommand("status") }},
