@@ -88,9 +88,9 @@ var tlsOptions = func() []Option {
 var logOptions = func() []Option {
 	return []Option{
 		option("log_file", server, func(c *Config) any { return &c.LogFile },
-			"the `file` of the log", as(options.Path), fixed, everyday,
+			"the `file` of the log; -: standard output", as(options.Output), fixed, everyday,
 			shownDefault("standard error; in the background `passenger.PORT.log`"),
-			detail("In the background in the application's `log`, or else in its directory; Flying in the background "+
+			detail("`/dev/stdout` and `/dev/stderr` are the server's. In the background in the application's `log`, or else in its directory; Flying in the background "+
 				"needs the option. SIGUSR1 opens the file again.")),
 		option("log_level", server, func(c *Config) any { return &c.LogLevel },
 			"the `level` of the log, up to 7", limits(options.Limits{Max: maxLogLevel, Zero: "only fatal errors"}),
