@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -63,6 +65,41 @@ func prepare(root *cobra.Command) {
 	})
 }
 
+// commandsElsewhere are commands by the names that people try, of other servers and of service managers.
+var commandsElsewhere = map[string][]string{
+	"run": {"start"}, "serve": {"start"}, "server": {"start"}, "up": {"start"}, "restart": {"restart-app", "reload"},
+	"kill": {"stop"}, "down": {"stop"}, "shutdown": {"stop"}, "ps": {"status"}, "list": {"list-instances"},
+	"ls": {"list-instances"}, "info": {"status", "about"}, "log": {"logs"}, "tail": {"logs"}, "doctor": {"validate-install"},
+	"passenger-config": {"config"}, "passenger-status": {"status"}, "memory": {"memory-stats"}, "version": {"about"},
+	"scale": {"config"}, "monit": {"top"},
+}
+
+// unknownCommand says of the error for an unknown command what to do, in one line.
+func unknownCommand(program *cobra.Command, err error) error {
+	rest, ok := strings.CutPrefix(err.Error(), "unknown command ")
+	if !ok {
+		return err
+	}
+
+	quoted, quoteErr := strconv.QuotedPrefix(rest)
+	name, unquoteErr := strconv.Unquote(quoted)
+	if quoteErr != nil || unquoteErr != nil {
+		return err
+	}
+
+	meant, known := commandsElsewhere[name]
+	if !known {
+		meant = program.SuggestionsFor(name)
+	}
+
+	asked := ""
+	if len(meant) > 0 {
+		asked = " (" + question(meant) + ")"
+	}
+
+	return fmt.Errorf("unknown command %q%s: '%s --help' lists the commands", name, asked, program.CommandPath())
+}
+
 // invalidFlag says what the value of a flag must be.
 func invalidFlag(e *pflag.InvalidValueError) error {
 	kinds := map[string]string{
@@ -89,15 +126,21 @@ func nearestFlag(c *cobra.Command, err error) string {
 	var known []string
 	c.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, strings.ReplaceAll(f.Name, "-", "_")) })
 
-	meant := meantOptions(unknown.GetSpecifiedName(), known)
+	// The key of files is another name of a flag.
+	flags := map[string]string{}
 	for _, o := range agent.OptionsIn(options.Start) {
-		if o.Key == snakeCase(unknown.GetSpecifiedName()) && c.Flags().Lookup(o.FlagName()) != nil {
-			// The key of files is another name.
-			meant = []string{o.FlagName()}
+		if c.Flags().Lookup(o.FlagName()) != nil && !slices.Contains(known, o.Key) {
+			known = append(known, o.Key)
+			flags[o.Key] = o.FlagName()
 		}
 	}
 
+	meant := meantOptions(unknown.GetSpecifiedName(), known)
 	for i, name := range meant {
+		if flag, other := flags[name]; other {
+			name = flag
+		}
+
 		meant[i] = "--" + strings.ReplaceAll(name, "_", "-")
 	}
 
