@@ -97,7 +97,7 @@ func unknownCommand(program *cobra.Command, err error) error {
 		asked = " (" + question(meant) + ")"
 	}
 
-	return fmt.Errorf("unknown command %q%s: '%s --help' lists the commands", name, asked, program.CommandPath())
+	return fmt.Errorf("there is no command %q%s: '%s --help' lists the commands", name, asked, program.CommandPath())
 }
 
 // invalidFlag says what the value of a flag must be.
@@ -239,6 +239,10 @@ func (t tools) newConfigCommand() *cobra.Command {
 	}
 	for _, shared := range t.shared() {
 		c.AddCommand(shared.create())
+	}
+
+	for _, name := range needlessCommands {
+		c.AddCommand(newNeedlessCommand(name))
 	}
 
 	addAboutFlags(c)

@@ -100,11 +100,11 @@ func TestFlagsThatCannotBeUsedSayWhatCan(t *testing.T) {
 
 func TestUnknownCommandsSayWhatToDo(t *testing.T) {
 	for args, want := range map[string]string{
-		"ps":         `unknown command "ps" (did you mean status?): 'passenger --help' lists the commands`,
-		"restart":    `unknown command "restart" (did you mean restart-app or reload?): 'passenger --help' lists the commands`,
-		"incident":   `unknown command "incident" (did you mean incidents?): 'passenger --help' lists the commands`,
-		"frobnicate": `unknown command "frobnicate": 'passenger --help' lists the commands`,
-		`a"b`:        `unknown command "a\"b": 'passenger --help' lists the commands`,
+		"ps":         `there is no command "ps" (did you mean status?): 'passenger --help' lists the commands`,
+		"restart":    `there is no command "restart" (did you mean restart-app or reload?): 'passenger --help' lists the commands`,
+		"incident":   `there is no command "incident" (did you mean incidents?): 'passenger --help' lists the commands`,
+		"frobnicate": `there is no command "frobnicate": 'passenger --help' lists the commands`,
+		`a"b`:        `there is no command "a\"b": 'passenger --help' lists the commands`,
 	} {
 		root := newProgram("passenger", []string{args}, nil)
 		root.SetArgs([]string{args})
@@ -132,5 +132,25 @@ func TestWhatAnInstanceServes(t *testing.T) {
 		"":                                 {},
 	} {
 		require.Equal(t, want, servedBy(&p))
+	}
+}
+
+// A Dockerfile for the original installs its parts.
+func TestCommandsThatInstallPartsSucceed(t *testing.T) {
+	for _, name := range needlessCommands {
+		for _, before := range [][]string{{}, {"config"}} {
+			program := "passenger-config"
+			if len(before) > 0 {
+				program = "passenger"
+			}
+
+			args := append(before, name, "--auto", "--force")
+			root := newProgram(program, args, nil)
+			var out strings.Builder
+			root.SetOut(&out)
+			root.SetArgs(args)
+			require.NoError(t, execute(t.Context(), root))
+			require.Contains(t, out.String(), "Nothing to do for "+name+": ")
+		}
 	}
 }
