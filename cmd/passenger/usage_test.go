@@ -87,6 +87,8 @@ func TestFlagsThatCannotBeUsedSayWhatCan(t *testing.T) {
 		"stop a b":                  "There are 2 arguments, and 'passenger stop' takes one instance. See",
 		"backtraces":                "Please pass a PID. See",
 		"backtraces 1 2":            "There are 2 arguments, and 'passenger backtraces' takes one PID. See",
+		"start --memory-limit 1G":   `--memory-limit: memory_limit must be a whole number of MB, not "1G"`,
+		"start --start-timeout 30s": `--start-timeout: start_timeout must be a whole number of seconds, not "30s"`,
 		"start --env production":    "unknown flag: --env (did you mean --environment or --envvar?): ",
 		"start --unix-socket x":     "unknown flag: --unix-socket (did you mean --socket?): ",
 		"start --bind 127.0.0.1:80": "unknown flag: --bind (did you mean --address, --port or --socket?): ",
