@@ -9,8 +9,8 @@ import (
 var networkOptions = func() []Option {
 	return []Option{
 		option("address", startOnly, func(c *Config) any { return &c.Address },
-			"the `host` to listen on", short("a"), byDefault(anyAddress), fixed, everyday,
-			detail("A name stands for all of its addresses on this machine: `localhost` is 127.0.0.1 and `[::1]`.")),
+			"the `host` to listen on", short("a"), byDefault(anyAddress), fixed, everyday, checked((*Config).checkAddress),
+			detail("A name stands for all of its addresses on this machine: `localhost` is 127.0.0.1 and `::1`.")),
 		option("port", startOnly, func(c *Config) any { return &c.Port },
 			"the TCP `port` to listen on", short("p"), portRange("any free one"), byDefault(3000), fixed, everyday),
 		option("socket_file", startOnly, func(c *Config) any { return &c.SocketFile },
