@@ -196,8 +196,8 @@ func (c *call) restartGroup() {
 // failRestart says why a restart has failed. A pool that ends says nothing that a user would understand.
 func (c *call) failRestart(err error) {
 	if errors.Is(err, passenger.ErrClosed) || c.r.Context().Err() != nil {
-		c.fail(http.StatusServiceUnavailable, "RESTART_INTERRUPTED", "the server, or the core that a reload replaces, ends "+
-			"before the new processes have started: the core after a reload starts those of the newest release")
+		c.fail(http.StatusServiceUnavailable, "RESTART_INTERRUPTED", "the server, or the core that a reload replaces, "+
+			"ends before the new processes have started: the core after a reload starts those of the newest release")
 		return
 	}
 

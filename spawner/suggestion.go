@@ -60,8 +60,8 @@ func suggestion(root string) string {
 		}
 
 		if unreadable(filepath.Join(root, m.file)) {
-			return "There is " + m.file + ", which the application's user may not read: chmod o+r it, or let it belong to " +
-				"that user."
+			return "There is " + m.file + ", which the application's user may not read: chmod o+r it, or let it " +
+				"belong to that user."
 		}
 
 		if !strings.Contains(m.suggestion, "{module}") {

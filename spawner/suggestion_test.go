@@ -78,7 +78,7 @@ func TestSuggestionNamesAFileThatCannotBeRead(t *testing.T) {
 	}
 
 	require.NoError(t, user.withRights(func() error {
-		require.Contains(t, suggestion(root), "There is app.py, which the application's user may not read: chmod o+r it")
+		require.Contains(t, suggestion(root), "There is app.py, which the application's user may not read: chmod o+r")
 		return nil
 	}))
 }

@@ -153,7 +153,8 @@ func (e *endedEarlyError) Error() string {
 type interruptedError struct{ signal syscall.Signal }
 
 func (e *interruptedError) Error() string {
-	return fmt.Sprintf("the start was interrupted by %s, and the server in the background has ended", signalName(e.signal))
+	return fmt.Sprintf("the start was interrupted by %s, and the server in the background has ended",
+		signalName(e.signal))
 }
 
 // endServer returns when the server has ended. Another signal is another one for the server as well, which then ends
@@ -169,6 +170,7 @@ func (e *interruptedError) endServer(cmd *exec.Cmd, signals <-chan os.Signal) {
 	for {
 		// It may just have ended.
 		_ = cmd.Process.Signal(syscall.SIGTERM)
+
 		select {
 		case <-signals:
 		case <-ended:

@@ -235,7 +235,8 @@ func printInstances(w io.Writer, instances []instancedir.Instance) {
 
 // servedBy is which directories an instance serves and where, as far as it tells.
 func servedBy(p *instancedir.Properties) string {
-	roots, addresses := admin.Printable(strings.Join(p.AppRoots, ", ")), admin.Printable(strings.Join(p.Addresses, ", "))
+	roots := admin.Printable(strings.Join(p.AppRoots, ", "))
+	addresses := admin.Printable(strings.Join(p.Addresses, ", "))
 
 	switch {
 	case addresses == "":

@@ -265,8 +265,8 @@ func tellAppLogs(cmd *cobra.Command, all []agent.AppLog) {
 	}
 }
 
-// logPath returns the file of a log: the one that the path names, which may be empty for standard error, or the one that
-// the standard file it names goes to. Otherwise it says what else that is.
+// logPath returns the file of a log: the one that the path names, which may be empty for standard error, or the one
+// that the standard file it names goes to. Otherwise it says what else that is.
 func logPath(instance *instancedir.Instance, path string, follow bool) (string, error) {
 	fd := agent.StandardFile(path)
 	if path == "" {

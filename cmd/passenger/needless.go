@@ -26,8 +26,8 @@ func newNeedlessCommand(name string) *cobra.Command {
 		// --auto, --force and the like choose how to do nothing.
 		DisableFlagParsing: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, err := fmt.Fprintf(cmd.OutOrStdout(), "Nothing to do for %s: this version of Passenger is one binary, which "+
-				"has all of its parts. This line can be removed.\n", name)
+			_, err := fmt.Fprintf(cmd.OutOrStdout(), "Nothing to do for %s: this version of Passenger is one binary, "+
+				"which has all of its parts. This line can be removed.\n", name)
 
 			return err
 		},

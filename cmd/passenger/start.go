@@ -181,11 +181,11 @@ func (r *running) serveSignals(ctx context.Context) {
 				// An error was logged.
 				_ = r.instance.ReopenLogs()
 			case syscall.SIGUSR2:
-				r.say("SIGUSR2 does nothing here: 'passenger restart-app' restarts applications, 'passenger reload' takes " +
-					"over another configuration or version of this program")
+				r.say("SIGUSR2 does nothing here: 'passenger restart-app' restarts applications, 'passenger reload' " +
+					"takes over another configuration or version of this program")
 			case syscall.SIGTTIN, syscall.SIGTTOU:
-				r.say(signalName(s) + " does nothing here: the number of processes is that of the options min_instances and " +
-					"max_pool_size, which 'passenger reload' reads again")
+				r.say(signalName(s) + " does nothing here: the number of processes is that of the options " +
+					"min_instances and max_pool_size, which 'passenger reload' reads again")
 			}
 
 			r.instance.Reap()

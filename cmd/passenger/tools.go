@@ -67,11 +67,27 @@ func prepare(root *cobra.Command) {
 
 // commandsElsewhere are commands by the names that people try, of other servers and of service managers.
 var commandsElsewhere = map[string][]string{
-	"run": {"start"}, "serve": {"start"}, "server": {"start"}, "up": {"start"}, "restart": {"restart-app", "reload"},
-	"kill": {"stop"}, "down": {"stop"}, "shutdown": {"stop"}, "ps": {"status"}, "list": {"list-instances"},
-	"ls": {"list-instances"}, "info": {"status", "about"}, "log": {"logs"}, "tail": {"logs"}, "doctor": {"validate-install"},
-	"passenger-config": {"config"}, "passenger-status": {"status"}, "memory": {"memory-stats"}, "version": {"about"},
-	"scale": {"config"}, "monit": {"top"},
+	"run":              {"start"},
+	"serve":            {"start"},
+	"server":           {"start"},
+	"up":               {"start"},
+	"restart":          {"restart-app", "reload"},
+	"kill":             {"stop"},
+	"down":             {"stop"},
+	"shutdown":         {"stop"},
+	"ps":               {"status"},
+	"list":             {"list-instances"},
+	"ls":               {"list-instances"},
+	"info":             {"status", "about"},
+	"log":              {"logs"},
+	"tail":             {"logs"},
+	"doctor":           {"validate-install"},
+	"passenger-config": {"config"},
+	"passenger-status": {"status"},
+	"memory":           {"memory-stats"},
+	"version":          {"about"},
+	"scale":            {"config"},
+	"monit":            {"top"},
 }
 
 // unknownCommand says of the error for an unknown command what to do, in one line.

@@ -7,9 +7,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// StandardFile returns the descriptor of the standard file that a log's path is a name of: 1 or 2, or 0 if it is the path
-// of a file. Opened by that name, the log would need the rights of whoever has made the file, a socket of systemd's could
-// not be opened at all, and a link from /dev is refused as any other is.
+// StandardFile returns the descriptor of the standard file that a log's path is a name of: 1 or 2, or 0 if it is the
+// path of a file. Opened by that name, the log would need the rights of whoever has made the file, a socket of
+// systemd's could not be opened at all, and a link from /dev is refused as any other is.
 func StandardFile(path string) int {
 	switch path {
 	case standardOutput, "/dev/stdout", "/dev/fd/1", "/proc/self/fd/1":
@@ -32,5 +32,5 @@ func openStandardFile(fd int) (*os.File, error) {
 		return nil, os.NewSyscallError("fcntl", err)
 	}
 
-	return os.NewFile(uintptr(own), "standard file"), nil //nolint:gosec // G115: it is a descriptor
+	return os.NewFile(uintptr(own), "standard file"), nil
 }

@@ -381,8 +381,8 @@ type staticFile struct {
 	accepted [len(encodings)]bool
 }
 
-// describe sets the header fields of a file's contents in a coding. Those of a file have a strong tag; what was compressed on
-// the way has a weak one, since another version of the server may compress otherwise.
+// describe sets the header fields of a file's contents in a coding. Those of a file have a strong tag; what was
+// compressed on the way has a weak one, since another version of the server may compress otherwise.
 func (f *staticFile) describe(w http.ResponseWriter, file io.ReaderAt, info fs.FileInfo, coding string, exact bool) {
 	h := w.Header()
 

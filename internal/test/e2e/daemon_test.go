@@ -173,6 +173,8 @@ func TestDaemon(t *testing.T) {
 // Whoever interrupts the command while it waits for the application, as timeout(1) does, has no server then. The end of
 // a terminal ends nothing.
 func TestDaemonThatIsInterruptedWhileItStarts(t *testing.T) {
+	t.Parallel()
+
 	for sig, status := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143, syscall.SIGQUIT: 131} {
 		t.Run(unix.SignalName(sig), func(t *testing.T) {
 			t.Parallel()

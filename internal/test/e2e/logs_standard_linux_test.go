@@ -10,6 +10,8 @@ import (
 
 // Images of containers, and Procfiles of gunicorn's, name the standard files as logs.
 func TestStandardFilesAsLogs(t *testing.T) {
+	t.Parallel()
+
 	for _, test := range []struct {
 		option, path string
 		toStdout     bool

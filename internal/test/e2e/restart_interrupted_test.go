@@ -20,8 +20,8 @@ func TestRestartThatTheServersEndInterrupts(t *testing.T) {
 	m.mark("slow")
 
 	var out printed.Output
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), filepath.Join(built, "passenger"), "restart-app", m.dir,
-		"--wait")
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), filepath.Join(built, "passenger"), "restart-app",
+		m.dir, "--wait")
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = s.Dir, s.Env(), &out, &out
 	require.NoError(t, cmd.Start())
 	ended := make(chan struct{})
