@@ -1,9 +1,12 @@
 package agent
 
 import (
+	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 	"sync"
 )
 
@@ -26,4 +29,19 @@ func startupFileHint(path string) string {
 	}
 
 	return fmt.Sprintf(", as in: passenger start %s --startup-file '%s'", filepath.Clean(dir), name)
+}
+
+// serverStart is a command that starts this server.
+var serverStart = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?:^|[\s/;&|(])passenger\s+start(?:\s|$)`)
+})
+
+// checkStartCommand ends a circle at the second server, which reads the same configuration.
+func (c *Config) checkStartCommand() error {
+	if os.Getenv("IN_PASSENGER") == "" || !serverStart().MatchString(strings.Join(c.StartCommand, " ")) {
+		return nil
+	}
+
+	return errors.New("start_command starts this server as its own application, again and again: give the command " +
+		"that starts the application, or none if it is recognized without")
 }

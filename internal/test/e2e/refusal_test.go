@@ -48,6 +48,14 @@ var refusals = []refusal{
 			"{dir}/shop.wsgi:app does not exist", "passenger start {dir} --startup-file 'shop.wsgi:app'",
 		},
 	},
+	{
+		name:  "a Procfile that starts this server",
+		files: map[string]string{"Procfile": "web: passenger start -p $PORT\n"},
+		says: []string{
+			"no application was found in {dir}: the line web of Procfile starts this server again",
+			"says nothing of the application",
+		},
+	},
 	{name: "two directories", args: []string{"{dir}"}, says: []string{"2 arguments", "one directory"}},
 	{
 		name: "command missing", args: []string{"--start-command", "no-such-program --x"},
