@@ -163,7 +163,7 @@ func (e *interruptedError) endServer(cmd *exec.Cmd, signals <-chan os.Signal) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		// Whatever its status is: it was told to end.
+		// Whatever its status is: a signal has ended it.
 		_ = cmd.Wait()
 	}()
 
