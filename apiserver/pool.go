@@ -180,7 +180,7 @@ func (c *call) restartGroup() {
 
 	if order.Wait {
 		if err := wait(c.r.Context()); err != nil {
-			c.fail(http.StatusInternalServerError, "", err.Error())
+			c.failRestart(err)
 			return
 		}
 	}
@@ -191,6 +191,17 @@ func (c *call) restartGroup() {
 	}
 
 	c.json(http.StatusOK, map[string]bool{"restarted": restarted})
+}
+
+// failRestart says why a restart has failed. A pool that ends says nothing that a user would understand.
+func (c *call) failRestart(err error) {
+	if errors.Is(err, passenger.ErrClosed) || c.r.Context().Err() != nil {
+		c.fail(http.StatusServiceUnavailable, "RESTART_INTERRUPTED", "the server, or the core that a reload replaces, "+
+			"ends before the new processes have started: the core after a reload starts those of the newest release")
+		return
+	}
+
+	c.fail(http.StatusInternalServerError, "", err.Error())
 }
 
 // keysOf are the API keys of the applications of this name that the caller may

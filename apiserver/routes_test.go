@@ -293,7 +293,14 @@ func TestFailuresOfFunctions(t *testing.T) {
 	require.Contains(t, a.Body, "the old processes keep serving: ")
 	require.Contains(t, a.Body, "it is broken")
 
+	held := h.factory.Hold("shop")
+	interrupted := make(chan string, 1)
+	go func() {
+		interrupted <- h.ask("POST", "/pool/restart_app_group.json", `{"name":"shop","wait":true}`).Body
+	}()
+	require.NoError(t, held.Wait(t.Context(), 1))
 	require.NoError(t, h.pool.Close())
+	require.Contains(t, <-interrupted, `"code":"RESTART_INTERRUPTED"`)
 
 	for path, body := range map[string]string{
 		"restart_app_group": `{"name":"shop"}`,

@@ -120,10 +120,10 @@ func TestServeEnds(t *testing.T) {
 		v.stop()
 		resp, err := http.ReadResponse(bufio.NewReader(waiting), nil)
 		require.NoError(v, err)
-		require.Equal(v, http.StatusInternalServerError, resp.StatusCode)
+		require.Equal(v, http.StatusServiceUnavailable, resp.StatusCode)
 		got, err := io.ReadAll(resp.Body)
 		require.NoError(v, err)
-		require.Contains(v, string(got), "context canceled")
+		require.Contains(v, string(got), "RESTART_INTERRUPTED")
 		require.NoError(v, waiting.Close())
 		require.NoError(v, <-v.result)
 

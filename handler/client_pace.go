@@ -113,7 +113,7 @@ func (b *pacedBody) Read(p []byte) (n int, err error) {
 	}
 
 	if err != nil && !errors.Is(err, io.EOF) {
-		err = fmt.Errorf("%w: %w", classifyReadError(err), err)
+		err = readError(err)
 	}
 
 	return n, err

@@ -156,7 +156,7 @@ func (x *exchange) copyFile(f *sentFile) error {
 
 	// What the application says of the file's version counts, else what static files have.
 	if out.Get("ETag") == "" {
-		out.Set("ETag", validators.ETag(f.info, ""))
+		out.Set("ETag", validators.ETag(f.file, f.info, ""))
 	}
 
 	return x.client.writeFile(f)

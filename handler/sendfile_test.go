@@ -9,6 +9,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -126,6 +127,30 @@ func TestSendfileSendsFilesOfNamedDirectories(t *testing.T) {
 		require.Empty(s, body)
 		resp, _ = s.do(http.MethodGet, "/", "", "X-Say", said, "If-Modified-Since", resp.Header.Get("Last-Modified"))
 		require.Equal(s, http.StatusNotModified, resp.StatusCode)
+	})
+}
+
+func TestSendfileHasATagOfContentsWhereAToolSetTheTime(t *testing.T) {
+	root := files(t)
+	path := filepath.Join(root, "a.txt")
+	built := time.Unix(1_700_000_000, 0)
+	put := func(text string) {
+		require.NoError(t, os.WriteFile(path, []byte(text), 0o644))
+		require.NoError(t, os.Chtimes(path, built, built))
+	}
+	cfg := handler.Config{Sendfile: handler.Sendfile{Roots: []string{root}}}
+	serveConfig(t, sending(), cfg, func(s *site) {
+		put("release 1")
+		said := "X-Sendfile: " + path
+		first, _ := s.do(http.MethodGet, "/", "", "X-Say", said)
+		tag := first.Header.Get("ETag")
+		resp, _ := s.do(http.MethodGet, "/", "", "X-Say", said, "If-None-Match", tag)
+		require.Equal(s, http.StatusNotModified, resp.StatusCode)
+
+		put("release 2")
+		resp, body := s.do(http.MethodGet, "/", "", "X-Say", said, "If-None-Match", tag)
+		require.Equal(s, http.StatusOK, resp.StatusCode)
+		require.Equal(s, "release 2", body)
 	})
 }
 

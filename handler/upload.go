@@ -143,11 +143,21 @@ func (u *upload) copy(conn net.Conn, to bodyWriter, body io.Reader, received *at
 		}
 
 		if err != nil {
-			u.clientErr = fmt.Errorf("%w: %w", classifyReadError(err), err)
+			u.clientErr = readError(err)
 			interrupt(conn)
 			return false
 		}
 	}
+}
+
+// readError says of an error what kind it is of, unless it does so itself.
+func readError(err error) error {
+	kind := classifyReadError(err)
+	if errors.Is(err, kind) {
+		return err
+	}
+
+	return fmt.Errorf("%w: %w", kind, err)
 }
 
 // classifyReadError tells a client that breaks the rules from one that is slow, or gone, and from limits of the

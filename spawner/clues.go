@@ -33,7 +33,10 @@ var clues = []struct {
 	{lazy(`((?:SyntaxError|IndentationError|TabError): .*)`), syntaxError},
 	{lazy(`(.*syntax errors? found.*|.*: syntax error,? .*)`), syntaxError},
 	{lazy(`(.*\b[Rr]ead-only file system.*)`), readOnly},
-	{lazy(`((?:PermissionError: |Errno::EACCES|Error: EACCES).*)`), permissionDenied},
+	{
+		lazy(`((?:PermissionError: |Errno::EACCES: |Error: EACCES).*|Permission denied .*\(Errno::EACCES\))`),
+		permissionDenied,
+	},
 	{lazy(`(.*(?:EADDRINUSE|[Aa]ddress already in use).*)`), portInUse},
 	// os.environ's own frame tells its KeyError from that of any dict.
 	{

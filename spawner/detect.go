@@ -60,7 +60,7 @@ func detectIn(dir *os.Root, root string) ([]Detection, error) {
 	case d.err != nil:
 		return nil, fmt.Errorf("cannot look for an application: %w", d.err)
 	case len(found) == 0:
-		return nil, &noAppError{root: root, problems: d.problems, site: d.staticSite(d.readPackage())}
+		return nil, d.noApp()
 	}
 
 	// It could be something else, or be started in another way.
@@ -69,6 +69,16 @@ func detectIn(dir *os.Root, root string) ([]Detection, error) {
 	}
 
 	return found, nil
+}
+
+func (d *directory) noApp() error {
+	e := &noAppError{root: d.name, problems: d.problems, site: d.staticSite(d.readPackage())}
+	if len(d.circles) > 0 {
+		e.problems = append(e.problems, d.circles...)
+		e.site = "That command is for where this server is started, and says nothing of the application"
+	}
+
+	return e
 }
 
 // noAppError is ErrNoApp with what is known of the directory.
@@ -125,6 +135,28 @@ type directory struct {
 	err error
 	// problems are the reasons why files could not be understood that would say what there is.
 	problems []string
+	// circles are the commands that would start the server in which the application is to run.
+	circles []string
+}
+
+// serverStart is a command that starts this server, as by bundle exec passenger start.
+var serverStart = lazy(`(?:^|[\s/;&|(])passenger\s+start(?:\s|$)`)
+
+// StartsServer reports whether a command starts this server, as for the original on Heroku. As the application's, it
+// would start the server in the server, without an end.
+func StartsServer(command string) bool { return serverStart().MatchString(command) }
+
+// isCircle notes where there is a command that starts this server, and reports whether this is one.
+func (d *directory) isCircle(where, command string) bool {
+	if !StartsServer(command) {
+		return false
+	}
+
+	if text := where + " starts this server again"; !slices.Contains(d.circles, text) {
+		d.circles = append(d.circles, text)
+	}
+
+	return true
 }
 
 // problem notes one, once.
@@ -273,7 +305,7 @@ func detectBun(d *directory) *Detection {
 		return nil
 	}
 
-	if p.Scripts["start"] != "" {
+	if script := p.Scripts["start"]; script != "" && !d.isCircle(startScript, script) {
 		return &Detection{
 			Framework:    "Bun",
 			StartCommand: []string{"bun", "run", "start"},
@@ -302,7 +334,7 @@ func detectProcfile(d *directory) *Detection {
 	lines, err := parseProcfile(d.read(ProcfileName))
 	for _, line := range lines {
 		command := line.Command
-		if !strings.EqualFold(line.Name, "web") {
+		if !strings.EqualFold(line.Name, "web") || d.isCircle("the line web of "+ProcfileName, command) {
 			continue
 		}
 

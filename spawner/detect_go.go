@@ -66,7 +66,7 @@ func detectGo(d *directory) *Detection {
 
 // goScript returns the commands that build a program and become it. Processes that start at the same time replace the
 // file, and write to none that another one executes. A copy of the last build spares the linker, the most of the work,
-// where nothing has changed.
+// where nothing has changed. Each release has its own, and those that were not started for a month are removed.
 func goScript(root, dir, name string) string {
 	if dir != "." {
 		dir = "./" + dir
@@ -77,7 +77,10 @@ func goScript(root, dir, name string) string {
 
 	return strings.NewReplacer("CACHE", cache, "NAME", name, "DIR", dir).Replace(
 		`D=CACHE; P="$D/NAME"; N="$P.$$"; mkdir -p "$D"; cp "$P" "$N" 2>/dev/null; ` +
-			`go build -o "$N" DIR && mv -f "$N" "$P"; S=$?; rm -f "$N"; [ $S = 0 ] && exec "$P"`)
+			`go build -o "$N" DIR && mv -f "$N" "$P"; S=$?; rm -f "$N"; ` +
+			`find "${D%/*}" -maxdepth 1 -type d -name 'go-????????????????' -mtime +30 ` +
+			`-exec rm -rf {} + 2>/dev/null; ` +
+			`[ $S = 0 ] && exec "$P"`)
 }
 
 // goServers are the names of programs that serve, where there are several.

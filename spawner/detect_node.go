@@ -318,10 +318,17 @@ func detectNodeMain(d *directory) *Detection {
 	return nil
 }
 
+// startScript is where npm start finds its command.
+const startScript = "the script start of package.json"
+
 func detectNodeScript(d *directory) *Detection {
 	p := d.readPackage()
 	// Where Bun's lock file is, npm need not be: detectBun has the same script.
 	if p == nil || p.Scripts["start"] == "" || d.first(bunLocks...) != "" {
+		return nil
+	}
+
+	if d.isCircle(startScript, p.Scripts["start"]) {
 		return nil
 	}
 

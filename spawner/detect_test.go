@@ -265,6 +265,14 @@ var applications = map[string]struct {
 		map[string]string{"Procfile": "web: A=b ./migrate && ./serve\n"},
 		"Procfile", "/bin/sh -c A=b ./migrate && ./serve", nil,
 	},
+	"Ruby on Heroku": {
+		map[string]string{"config.ru": "", "Procfile": "web: bundle exec passenger start -p $PORT\n"},
+		"Ruby, Rack", "rack config.ru", nil,
+	},
+	"Procfile, not this server": {
+		map[string]string{"Procfile": "web: ./passenger-starter start\n"},
+		"Procfile", "/bin/sh -c exec ./passenger-starter start", nil,
+	},
 	"Go, with a Procfile": {
 		map[string]string{"go.mod": "module shop\n", "main.go": "package main\n", "Procfile": "web: bin/shop\n"},
 		"Procfile", "/bin/sh -c exec bin/shop", nil,
@@ -320,6 +328,9 @@ func TestOtherFilesAreNoApplication(t *testing.T) {
 		"in a function":           {"main.py": "from fastapi import FastAPI\ndef main():\n    app = FastAPI()\n"},
 		"a library":               {"package.json": `{"main": "index.js"}`, "index.js": "module.exports = 1"},
 		"no JSON":                 {"package.json": "{", "deno.json": "[1]"},
+		"this server":             {"Procfile": "web: bundle exec passenger start -p $PORT --max-pool-size 3\n"},
+		"this server, by npm":     {"package.json": `{"scripts": {"start": "NODE_ENV=production passenger start"}}`},
+		"this server, by Bun":     {"bun.lock": "", "package.json": `{"scripts": {"start": "exec /usr/bin/passenger start"}}`},
 		"no line web":             {"Procfile": "worker: x\nweb\n web: y\nweb:\n"},
 		"a start script upwards":  {"package.json": `{"scripts": {"start": ""}, "main": "../../etc/passwd"}`},
 		"a Django without a name": {"manage.py": "import sys\n"},

@@ -50,6 +50,14 @@ func TestClues(t *testing.T) {
 		{"  File \"x.py\", line 1\nSyntaxError: invalid syntax\n", "syntax error: SyntaxError: invalid syntax"},
 		{"config.ru:3: syntax error, unexpected end-of-input\n", "syntax error: config.ru:3"},
 		{
+			"app.rb:1:in `initialize': Permission denied @ rb_sysopen - /srv/shop/key (Errno::EACCES)\n",
+			"may not do what it needs to: Permission denied @ rb_sysopen - /srv/shop/key (Errno::EACCES)",
+		},
+		{
+			"Errno::EACCES: Permission denied @ rb_sysopen - /srv/shop/key\n",
+			"may not do what it needs to: Errno::EACCES: Permission denied @ rb_sysopen - /srv/shop/key",
+		},
+		{
 			"Error: listen EADDRINUSE: address already in use :::3000\n",
 			"address that is in use: Error: listen EADDRINUSE",
 		},

@@ -1,6 +1,7 @@
 package spawner
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -56,6 +57,11 @@ func suggestion(root string) string {
 
 		if !isFile(filepath.Join(root, filepath.Dir(m.file)), filepath.Base(m.file)) {
 			continue
+		}
+
+		if unreadable(filepath.Join(root, m.file)) {
+			return "There is " + m.file + ", which the application's user may not read: chmod o+r it, or let it " +
+				"belong to that user."
 		}
 
 		if !strings.Contains(m.suggestion, "{module}") {
@@ -135,6 +141,17 @@ func djangoModule(root string) string {
 	}
 
 	return ""
+}
+
+// unreadable reports whether this process has no right to read a file.
+func unreadable(file string) bool {
+	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0) //nolint:gosec // G304: with its user's rights
+	if err == nil {
+		// It was only looked for.
+		_ = f.Close()
+	}
+
+	return errors.Is(err, fs.ErrPermission)
 }
 
 // isFile reports whether a directory has a regular file. Neither may be a link.

@@ -63,6 +63,26 @@ func TestDirectoryWithoutStartupFileSuggestsWhatToDo(t *testing.T) {
 	require.Empty(t, suggestion(filepath.Join(t.TempDir(), "missing")))
 }
 
+// A release that was deployed as root, with a umask of 077.
+func TestSuggestionNamesAFileThatCannotBeRead(t *testing.T) {
+	root, err := os.MkdirTemp("", "") //nolint:usetesting // another user has to come to it
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(root)) })
+	require.NoError(t, os.Chmod(root, 0o755))
+	require.NoError(t, os.WriteFile(filepath.Join(root, "app.py"), nil, 0o600))
+
+	user := &identity{account: account{name: "tenant", uid: 61001}, gid: 61001, switched: true}
+	if os.Geteuid() != 0 {
+		require.NoError(t, os.Chmod(filepath.Join(root, "app.py"), 0))
+		user = &identity{}
+	}
+
+	require.NoError(t, user.withRights(func() error {
+		require.Contains(t, suggestion(root), "There is app.py, which the application's user may not read: chmod o+r")
+		return nil
+	}))
+}
+
 // What a link leads to may be nothing that the application's user can read.
 func TestSuggestionFollowsNoLinks(t *testing.T) {
 	root, other := t.TempDir(), t.TempDir()

@@ -251,6 +251,11 @@ func (l *loader) homeFile() (layer, error) {
 }
 
 func (l *loader) appFile() (layer, error) {
+	// What is not there is reported when all options are known.
+	if info, err := os.Stat(l.dir); err == nil && !info.IsDir() {
+		return nil, agent.NotADirectory(l.dir)
+	}
+
 	values, err := l.file(filepath.Join(l.dir, "Passengerfile.json"))
 	if values != nil || err != nil {
 		return values, err

@@ -29,7 +29,8 @@ const (
 
 // inBackground starts this program once more, with the same arguments and cfg's
 // log as its output, and returns when its applications serve. What it tells goes to out.
-func inBackground(ctx context.Context, cfg *agent.Config, out, errOut io.Writer) error {
+// A signal before that ends the server.
+func inBackground(ctx context.Context, cfg *agent.Config, signals <-chan os.Signal, out, errOut io.Writer) error {
 	log, err := openOutput(cfg)
 	if err != nil {
 		return err
@@ -70,10 +71,15 @@ func inBackground(ctx context.Context, cfg *agent.Config, out, errOut io.Writer)
 	}
 
 	// It ends by itself only when it fails, and then its status says how.
-	err = followReport(ctx, in, out, cfg)
+	err = followReport(ctx, in, signals, out, cfg)
 	if ended, ok := errors.AsType[*endedEarlyError](err); ok {
 		ended.err = cmd.Wait()
 		return err
+	}
+
+	if by, ok := errors.AsType[*interruptedError](err); ok {
+		by.endServer(cmd, signals)
+		return exit(128+int(by.signal), "%v", by)
 	}
 
 	return errors.Join(err, cmd.Process.Release())
@@ -143,9 +149,39 @@ func (e *endedEarlyError) Error() string {
 	return fmt.Sprintf("the server in the background has ended before it could serve: see its log %s (%v)", e.log, err)
 }
 
+// interruptedError means that a signal came before the server in the background served.
+type interruptedError struct{ signal syscall.Signal }
+
+func (e *interruptedError) Error() string {
+	return fmt.Sprintf("the start was interrupted by %s, and the server in the background has ended",
+		signalName(e.signal))
+}
+
+// endServer returns when the server has ended. Another signal is another one for the server as well, which then ends
+// at once.
+func (e *interruptedError) endServer(cmd *exec.Cmd, signals <-chan os.Signal) {
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		// Whatever its status is: a signal has ended it.
+		_ = cmd.Wait()
+	}()
+
+	for {
+		// It may just have ended.
+		_ = cmd.Process.Signal(syscall.SIGTERM)
+
+		select {
+		case <-signals:
+		case <-ended:
+			return
+		}
+	}
+}
+
 // followReport shows how the start of a server in the background goes, until that is
 // over. The error is why it failed.
-func followReport(ctx context.Context, in io.Reader, out io.Writer, cfg *agent.Config) error {
+func followReport(ctx context.Context, in io.Reader, signals <-chan os.Signal, out io.Writer, cfg *agent.Config) error {
 	lines := make(chan reportLine)
 	go func() {
 		defer close(lines)
@@ -193,6 +229,12 @@ func followReport(ctx context.Context, in io.Reader, out io.Writer, cfg *agent.C
 				return exit(1, "%s\nThe server runs and serves error pages until the application starts. "+
 					"'passenger restart-app' starts a "+
 					"corrected one, 'passenger stop' ends the server; its log is %s.", line.FailedApps, cfg.LogFile)
+			}
+		case s := <-signals:
+			// The end of the terminal ends nothing in the background.
+			if number, _ := s.(syscall.Signal); number != syscall.SIGHUP {
+				progress.Clear()
+				return &interruptedError{signal: number}
 			}
 		case <-ticker.C:
 			progress.Show(fmt.Sprintf("Starting the application: %.0f s", time.Since(began).Seconds()))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -27,7 +28,7 @@ func (t tools) newDetectCommand() *cobra.Command {
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	addHiddenFlags(cmd.Flags(), newStartCommand(t.signals).Flags())
 
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+	cmd.RunE = t.run(func(_ context.Context, cmd *cobra.Command, args []string) error {
 		cfg, err := newLoader(cmd, options.Start).load(args)
 		if err != nil {
 			return err
@@ -49,7 +50,7 @@ func (t tools) newDetectCommand() *cobra.Command {
 		}
 
 		return err
-	}
+	})
 
 	return cmd
 }

@@ -32,7 +32,7 @@ opens the log files again.`
 const configFileFlag = "config-file"
 
 // newFlyingCommand is flying-passenger, as a program or a command.
-func newFlyingCommand(name string, signals <-chan os.Signal) *cobra.Command {
+func newFlyingCommand(name string, signals chan os.Signal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   name,
 		Short: "Serve many applications for an nginx or Apache",
@@ -52,7 +52,7 @@ func newFlyingCommand(name string, signals <-chan os.Signal) *cobra.Command {
 }
 
 // newFlyingProgram also is what its watchdog starts.
-func newFlyingProgram(signals <-chan os.Signal) *cobra.Command {
+func newFlyingProgram(signals chan os.Signal) *cobra.Command {
 	cmd := newFlyingCommand("flying-passenger", signals)
 	cmd.AddCommand(newCoreCommand(signals))
 	return cmd

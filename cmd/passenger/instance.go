@@ -235,12 +235,18 @@ func printInstances(w io.Writer, instances []instancedir.Instance) {
 
 // servedBy is which directories an instance serves and where, as far as it tells.
 func servedBy(p *instancedir.Properties) string {
-	text := admin.Printable(strings.Join(p.AppRoots, ", "))
-	if len(p.Addresses) > 0 {
-		text += " on " + admin.Printable(strings.Join(p.Addresses, ", "))
+	roots := admin.Printable(strings.Join(p.AppRoots, ", "))
+	addresses := admin.Printable(strings.Join(p.Addresses, ", "))
+
+	switch {
+	case addresses == "":
+		return roots
+	case roots == "":
+		// Flying learns its applications from requests.
+		return "applications on " + addresses
 	}
 
-	return strings.TrimSpace(text)
+	return roots + " on " + addresses
 }
 
 // client returns a client of the instance's core, or another agent.

@@ -112,10 +112,8 @@ func (l *logs) run(ctx context.Context, cmd *cobra.Command, args []string) error
 		tellAppLogs(cmd, settings.AppLogs)
 	}
 
-	if tail.path == "" {
-		if tail.path, err = standardError(instance, l.follow); err != nil {
-			return err
-		}
+	if tail.path, err = logPath(instance, tail.path, l.follow); err != nil {
+		return err
 	}
 
 	// A terminal must not be commanded by what an application has printed; a program gets the log as it is.
@@ -269,24 +267,36 @@ func tellAppLogs(cmd *cobra.Command, all []agent.AppLog) {
 	}
 }
 
-// standardError returns the file that an instance's standard error goes to, or says what
-// else it is.
-func standardError(instance *instancedir.Instance, follow bool) (string, error) {
+// logPath returns the file of a log: the one that the path names, which may be empty for standard error, or the one
+// that the standard file it names goes to. Otherwise it says what else that is.
+func logPath(instance *instancedir.Instance, path string, follow bool) (string, error) {
+	fd := agent.StandardFile(path)
+	if path == "" {
+		fd = standardError
+	} else if fd == 0 {
+		return path, nil
+	}
+
+	name := "standard output"
+	if fd == standardError {
+		name = "standard error"
+	}
+
 	proc := filepath.Join("/proc", strconv.Itoa(instance.Properties.WatchdogPID))
-	target, err := os.Readlink(filepath.Join(proc, "fd/2"))
+	target, err := os.Readlink(filepath.Join(proc, "fd", strconv.Itoa(fd)))
 	if info, statErr := os.Stat(target); err == nil && statErr == nil && filepath.IsAbs(target) &&
 		info.Mode().IsRegular() {
 		return target, nil
 	}
 
-	const what = "ERROR: the log of the instance %s is no file: it goes to standard error, "
+	const what = "ERROR: the log of the instance %s is no file: it goes to %s, "
 	switch {
 	case err != nil:
 		return "", exit(1, what+"and whose that is cannot be seen (%s). Try again with 'sudo'.", instance.Name,
-			admin.Printable(err.Error()))
+			name, admin.Printable(err.Error()))
 	case strings.HasPrefix(target, "/dev/"):
 		return "", exit(1, what+"which is %s. To have a file, start the server with --log-file.", instance.Name,
-			admin.Printable(target))
+			name, admin.Printable(target))
 	}
 
 	if unit, user := unitOf(proc); unit != "" {
@@ -299,12 +309,16 @@ func standardError(instance *instancedir.Instance, follow bool) (string, error) 
 			flags += "-f "
 		}
 
-		return "", exit(1, what+"which systemd keeps: 'journalctl %s-u %s' shows it.", instance.Name, flags, unit)
+		return "", exit(1, what+"which systemd keeps: 'journalctl %s-u %s' shows it.", instance.Name, name, flags,
+			unit)
 	}
 
 	return "", exit(1, what+"which another program reads: ask that one, as by 'docker logs' or 'kubectl logs'. "+
-		"To have a file, start the server with --log-file.", instance.Name)
+		"To have a file, start the server with --log-file.", instance.Name, name)
 }
+
+// standardError is the descriptor of standard error.
+const standardError = 2
 
 // unitOf returns the service of systemd that a process is of.
 func unitOf(proc string) (unit string, user bool) {

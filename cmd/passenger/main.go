@@ -43,7 +43,7 @@ func execute(ctx context.Context, program *cobra.Command) error {
 	}
 
 	if err := program.ExecuteContext(ctx); err != nil {
-		return err
+		return unknownCommand(program, err)
 	}
 
 	return out.err

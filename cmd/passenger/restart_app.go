@@ -372,6 +372,9 @@ func (r *restartApp) explain(instance *instancedir.Instance, name string, result
 			admin.Printable(name))
 	case errors.Is(err, admin.ErrCannotWait):
 		return exit(1, "*** ERROR: %s was not restarted: %v.", admin.Printable(name), admin.ErrCannotWait)
+	case ok && e.Code == "RESTART_INTERRUPTED":
+		return exit(1, "*** ERROR: the restart of %s was interrupted: %s. 'passenger status' shows what serves.",
+			admin.Printable(name), admin.PrintableText(e.Message))
 	case ok && r.wait && e.Message != "" && result != nil && result.Replaced > 0:
 		return exit(1, "*** ERROR: %s has not enough new processes, %v: %s", admin.Printable(name), result,
 			admin.PrintableText(e.Message))

@@ -11,6 +11,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"github.com/gopassenger/passenger/internal/agent"
 	"github.com/gopassenger/passenger/internal/options"
@@ -53,7 +54,7 @@ func tuneRuntime() {
 	}
 }
 
-func newStartCommand(signals <-chan os.Signal) *cobra.Command {
+func newStartCommand(signals chan os.Signal) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "start [directory]",
 		Short: "Serve an application",
@@ -94,8 +95,9 @@ func complete(load func() (agent.Config, error)) (agent.Config, error) {
 
 // start serves with the configuration that load returns until a signal comes, in
 // the background if that says so.
-func start(cmd *cobra.Command, load func() (agent.Config, error), signals <-chan os.Signal) error {
+func start(cmd *cobra.Command, load func() (agent.Config, error), signals chan os.Signal) error {
 	outliveReaders()
+	endByQuit(signals)
 	ctx, out, errOut := cmd.Context(), serverOutput(cmd), cmd.ErrOrStderr()
 	reconfigure := func() (agent.Config, error) { return complete(load) }
 	loaded, err := reconfigure()
@@ -116,7 +118,7 @@ func start(cmd *cobra.Command, load func() (agent.Config, error), signals <-chan
 			return err
 		}
 
-		return inBackground(ctx, cfg, out, errOut)
+		return inBackground(ctx, cfg, signals, out, errOut)
 	}
 
 	r := &running{
@@ -139,7 +141,7 @@ func start(cmd *cobra.Command, load func() (agent.Config, error), signals <-chan
 
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	go serveSignals(ctx, r.instance)
+	go r.serveSignals(ctx)
 
 	return r.run(ctx, cancel)
 }
@@ -149,26 +151,53 @@ func start(cmd *cobra.Command, load func() (agent.Config, error), signals <-chan
 // have the default, which signal.Ignore would take from them. Tools are to end by it.
 func outliveReaders() { signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) }
 
+// endByQuit makes SIGQUIT one of the signals that end the server, as with nginx, unicorn and php-fpm, where Go would
+// print what each goroutine does and lose requests. The core, which the watchdog asks in this way what it does, and the
+// tools keep that.
+func endByQuit(signals chan os.Signal) {
+	if signals != nil && !signal.Ignored(syscall.SIGQUIT) {
+		signal.Notify(signals, syscall.SIGQUIT)
+	}
+}
+
 // serveSignals does what signals ask for that do not end the server: SIGCHLD, which
 // means that there are children to wait for, and SIGUSR1, to open the log files again.
-func serveSignals(ctx context.Context, instance *agent.Instance) {
+// For those that mean something to other servers, it says what to do instead.
+func (r *running) serveSignals(ctx context.Context) {
 	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGCHLD, syscall.SIGUSR1)
+	signal.Notify(signals, syscall.SIGCHLD, syscall.SIGUSR1, syscall.SIGUSR2)
 	defer signal.Stop(signals)
+
+	// A terminal sends them to a program in its background, which it is to stop.
+	if !r.onTerminal {
+		signal.Notify(signals, syscall.SIGTTIN, syscall.SIGTTOU)
+	}
 
 	for {
 		select {
 		case s := <-signals:
-			if s == syscall.SIGUSR1 {
+			switch s {
+			case syscall.SIGUSR1:
 				// An error was logged.
-				_ = instance.ReopenLogs()
+				_ = r.instance.ReopenLogs()
+			case syscall.SIGUSR2:
+				r.say("SIGUSR2 does nothing here: 'passenger restart-app' restarts applications, 'passenger reload' " +
+					"takes over another configuration or version of this program")
+			case syscall.SIGTTIN, syscall.SIGTTOU:
+				r.say(signalName(s) + " does nothing here: the number of processes is that of the options " +
+					"min_instances and max_pool_size, which 'passenger reload' reads again")
 			}
 
-			instance.Reap()
+			r.instance.Reap()
 		case <-ctx.Done():
 			return
 		}
 	}
+}
+
+func signalName(s os.Signal) string {
+	number, _ := s.(syscall.Signal)
+	return unix.SignalName(number)
 }
 
 // stopCommand is how a server in the background is ended, from any directory.

@@ -124,11 +124,9 @@ func (s *status) endOfLog(ctx context.Context, instance *instancedir.Instance) [
 		return nil
 	}
 
-	path := settings.LogFile
-	if path == "" {
-		if path, err = standardError(instance, false); err != nil {
-			return nil
-		}
+	path, err := logPath(instance, settings.LogFile, false)
+	if err != nil {
+		return nil
 	}
 
 	var b bytes.Buffer

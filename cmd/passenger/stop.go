@@ -20,7 +20,7 @@ import (
 // stopTime is how long a server may take to end until stop gives up.
 const stopTime = 25 * time.Second
 
-func newStopCommand() *cobra.Command {
+func (t tools) newStopCommand() *cobra.Command {
 	var ignoreMissing bool
 	cmd := &cobra.Command{
 		Use:   "stop [directory]",
@@ -34,13 +34,13 @@ the server has ended, or after 25 seconds with an error.`,
 	addServerFlags(cmd.Flags(), append([]string{"instance_registry_dir"}, serverFileKeys...))
 	cmd.Flags().BoolVarP(&ignoreMissing, "ignore-pid-not-found", "i", false,
 		"exit successfully if there is no pid file")
-	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+	cmd.RunE = t.run(func(ctx context.Context, cmd *cobra.Command, args []string) error {
 		cfg, err := loadConfig(cmd, args)
 		if err != nil {
 			return err
 		}
 
-		server, path, err := findServer(cmd.Context(), &cfg)
+		server, path, err := findServer(ctx, &cfg)
 		if errors.Is(err, fs.ErrNotExist) && ignoreMissing {
 			return nil
 		}
@@ -55,8 +55,8 @@ the server has ended, or after 25 seconds with an error.`,
 				"be removed", path)
 		}
 
-		return stop(cmd.Context(), &cfg, server)
-	}
+		return stop(ctx, &cfg, server)
+	})
 
 	return cmd
 }

@@ -8,6 +8,8 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -24,7 +26,7 @@ import (
 const callTimeout = 30 * time.Second
 
 // tools are the commands for operators.
-type tools struct{ signals <-chan os.Signal }
+type tools struct{ signals chan os.Signal }
 
 // programs are the names by which this binary is another program than passenger.
 func (t tools) programs() map[string]func() *cobra.Command {
@@ -37,7 +39,7 @@ func (t tools) programs() map[string]func() *cobra.Command {
 }
 
 // newProgram returns the command line of the program that is called name, for arguments.
-func newProgram(name string, args []string, signals <-chan os.Signal) *cobra.Command {
+func newProgram(name string, args []string, signals chan os.Signal) *cobra.Command {
 	create := tools{signals}.programs()[name]
 	if create == nil {
 		return newRoot(needed(tools{signals}.all(), args))
@@ -62,6 +64,57 @@ func prepare(root *cobra.Command) {
 
 		return fmt.Errorf("%w%s: '%s --help' lists the options", err, nearestFlag(c, err), c.CommandPath())
 	})
+}
+
+// commandsElsewhere are commands by the names that people try, of other servers and of service managers.
+var commandsElsewhere = map[string][]string{
+	"run":              {"start"},
+	"serve":            {"start"},
+	"server":           {"start"},
+	"up":               {"start"},
+	"restart":          {"restart-app", "reload"},
+	"kill":             {"stop"},
+	"down":             {"stop"},
+	"shutdown":         {"stop"},
+	"ps":               {"status"},
+	"list":             {"list-instances"},
+	"ls":               {"list-instances"},
+	"info":             {"status", "about"},
+	"log":              {"logs"},
+	"tail":             {"logs"},
+	"doctor":           {"validate-install"},
+	"passenger-config": {"config"},
+	"passenger-status": {"status"},
+	"memory":           {"memory-stats"},
+	"version":          {"about"},
+	"scale":            {"config"},
+	"monit":            {"top"},
+}
+
+// unknownCommand says of the error for an unknown command what to do, in one line.
+func unknownCommand(program *cobra.Command, err error) error {
+	rest, ok := strings.CutPrefix(err.Error(), "unknown command ")
+	if !ok {
+		return err
+	}
+
+	quoted, quoteErr := strconv.QuotedPrefix(rest)
+	name, unquoteErr := strconv.Unquote(quoted)
+	if quoteErr != nil || unquoteErr != nil {
+		return err
+	}
+
+	meant, known := commandsElsewhere[name]
+	if !known {
+		meant = program.SuggestionsFor(name)
+	}
+
+	asked := ""
+	if len(meant) > 0 {
+		asked = " (" + question(meant) + ")"
+	}
+
+	return fmt.Errorf("there is no command %q%s: '%s --help' lists the commands", name, asked, program.CommandPath())
 }
 
 // invalidFlag says what the value of a flag must be.
@@ -90,15 +143,21 @@ func nearestFlag(c *cobra.Command, err error) string {
 	var known []string
 	c.Flags().VisitAll(func(f *pflag.Flag) { known = append(known, strings.ReplaceAll(f.Name, "-", "_")) })
 
-	meant := meantOptions(unknown.GetSpecifiedName(), known)
+	// The key of files is another name of a flag.
+	flags := map[string]string{}
 	for _, o := range agent.OptionsIn(options.Start) {
-		if o.Key == snakeCase(unknown.GetSpecifiedName()) && c.Flags().Lookup(o.FlagName()) != nil {
-			// The key of files is another name.
-			meant = []string{o.FlagName()}
+		if c.Flags().Lookup(o.FlagName()) != nil && !slices.Contains(known, o.Key) {
+			known = append(known, o.Key)
+			flags[o.Key] = o.FlagName()
 		}
 	}
 
+	meant := meantOptions(unknown.GetSpecifiedName(), known)
 	for i, name := range meant {
+		if flag, other := flags[name]; other {
+			name = flag
+		}
+
 		meant[i] = "--" + strings.ReplaceAll(name, "_", "-")
 	}
 
@@ -120,7 +179,7 @@ func (t tools) all() []command {
 	return append([]command{
 		{"start", func() *cobra.Command { return newStartCommand(t.signals) }},
 		{"flying", func() *cobra.Command { return newFlyingCommand("flying", t.signals) }},
-		{"stop", newStopCommand},
+		{"stop", t.newStopCommand},
 		{agent.CoreCommand, func() *cobra.Command { return newCoreCommand(t.signals) }},
 		{agent.RouterCommand, func() *cobra.Command { return newRouterCommand(t.signals) }},
 		{"status", func() *cobra.Command { return t.newStatusCommand("status") }},
@@ -197,6 +256,10 @@ func (t tools) newConfigCommand() *cobra.Command {
 	}
 	for _, shared := range t.shared() {
 		c.AddCommand(shared.create())
+	}
+
+	for _, name := range needlessCommands {
+		c.AddCommand(newNeedlessCommand(name))
 	}
 
 	addAboutFlags(c)

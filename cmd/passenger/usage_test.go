@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 	"github.com/stretchr/testify/require"
 
+	"github.com/gopassenger/passenger/instancedir"
 	"github.com/gopassenger/passenger/internal/agent"
 	"github.com/gopassenger/passenger/internal/options"
 )
@@ -86,10 +87,72 @@ func TestFlagsThatCannotBeUsedSayWhatCan(t *testing.T) {
 		"stop a b":                  "There are 2 arguments, and 'passenger stop' takes one instance. See",
 		"backtraces":                "Please pass a PID. See",
 		"backtraces 1 2":            "There are 2 arguments, and 'passenger backtraces' takes one PID. See",
+		"start --memory-limit 1G":   `--memory-limit: memory_limit must be a whole number of MB, not "1G"`,
+		"start --start-timeout 30s": `--start-timeout: start_timeout must be a whole number of seconds, not "30s"`,
+		"start --env production":    "unknown flag: --env (did you mean --environment or --envvar?): ",
+		"start --unix-socket x":     "unknown flag: --unix-socket (did you mean --socket?): ",
+		"start --bind 127.0.0.1:80": "unknown flag: --bind (did you mean --address, --port or --socket?): ",
 		"reload --instanc x":        "unknown flag: --instanc (did you mean --instance?): ",
 	} {
 		root := newRoot(tools{}.all())
 		root.SetArgs(strings.Fields(args))
 		require.ErrorContains(t, root.Execute(), want)
+	}
+}
+
+func TestUnknownCommandsSayWhatToDo(t *testing.T) {
+	for args, want := range map[string]string{
+		"ps":         `there is no command "ps" (did you mean status?): 'passenger --help' lists the commands`,
+		"restart":    `there is no command "restart" (did you mean restart-app or reload?): 'passenger --help' lists the commands`,
+		"incident":   `there is no command "incident" (did you mean incidents?): 'passenger --help' lists the commands`,
+		"frobnicate": `there is no command "frobnicate": 'passenger --help' lists the commands`,
+		`a"b`:        `there is no command "a\"b": 'passenger --help' lists the commands`,
+	} {
+		root := newProgram("passenger", []string{args}, nil)
+		root.SetArgs([]string{args})
+		require.EqualError(t, execute(t.Context(), root), want)
+	}
+
+	root := newRoot(tools{}.all())
+	for name, meant := range commandsElsewhere {
+		for _, one := range meant {
+			found, _, err := root.Find([]string{one})
+			require.NoError(t, err)
+			require.Equal(t, one, found.Name(), "%s does not exist, which is meant by %s", one, name)
+		}
+
+		found, _, err := root.Find([]string{name})
+		require.True(t, err != nil || found == root, "%s is a command", name)
+	}
+}
+
+func TestWhatAnInstanceServes(t *testing.T) {
+	for want, p := range map[string]instancedir.Properties{
+		"/srv/shop on http://127.0.0.1:80": {AppRoots: []string{"/srv/shop"}, Addresses: []string{"http://127.0.0.1:80"}},
+		"/srv/shop":                        {AppRoots: []string{"/srv/shop"}},
+		"applications on unix:/run/p":      {Addresses: []string{"unix:/run/p"}},
+		"":                                 {},
+	} {
+		require.Equal(t, want, servedBy(&p))
+	}
+}
+
+// A Dockerfile for the original installs its parts.
+func TestCommandsThatInstallPartsSucceed(t *testing.T) {
+	for _, name := range needlessCommands {
+		for _, before := range [][]string{{}, {"config"}} {
+			program := "passenger-config"
+			if len(before) > 0 {
+				program = "passenger"
+			}
+
+			args := append(before, name, "--auto", "--force")
+			root := newProgram(program, args, nil)
+			var out strings.Builder
+			root.SetOut(&out)
+			root.SetArgs(args)
+			require.NoError(t, execute(t.Context(), root))
+			require.Contains(t, out.String(), "Nothing to do for "+name+": ")
+		}
 	}
 }

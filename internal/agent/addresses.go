@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"strings"
 	"syscall"
 )
 
@@ -33,6 +34,26 @@ func portNames(name string) []string {
 	}
 
 	return names
+}
+
+// checkAddress reports whether the address has a port or brackets, as other servers want them.
+func (c *Config) checkAddress() error {
+	if inside, ok := strings.CutPrefix(c.Address, "["); ok {
+		if inside, ok := strings.CutSuffix(inside, "]"); ok {
+			return fmt.Errorf("address is %q: write it without the brackets: %s", c.Address, inside)
+		}
+	}
+
+	host, port, err := net.SplitHostPort(c.Address)
+	if err != nil {
+		return nil //nolint:nilerr // it has no port
+	}
+
+	if host == "" {
+		return fmt.Errorf("address is %q: the port is an option of its own: port %s", c.Address, port)
+	}
+
+	return fmt.Errorf("address is %q: the port is an option of its own: address %s, port %s", c.Address, host, port)
 }
 
 // listenPort listens on a TCP address, and on each that its host has on this machine if that is a name.

@@ -121,3 +121,24 @@ func TestNamesWithoutAnAddressOfThisMachine(t *testing.T) {
 	require.Len(t, sockets, 1)
 	require.NoError(t, sockets[0].Close())
 }
+
+func TestAddressesAsOfOtherServersSayWhatToWrite(t *testing.T) {
+	for address, want := range map[string]string{
+		"127.0.0.1:8000": "the port is an option of its own: address 127.0.0.1, port 8000",
+		"[::1]:8000":     "the port is an option of its own: address ::1, port 8000",
+		":8000":          "the port is an option of its own: port 8000",
+		"[::1]":          "write it without the brackets: ::1",
+		"::1":            "",
+		"fe80::1%eth0":   "",
+		"localhost":      "",
+		"0.0.0.0":        "",
+		"":               "",
+	} {
+		err := (&Config{Address: address}).checkAddress()
+		if want == "" {
+			require.NoError(t, err)
+		} else {
+			require.ErrorContains(t, err, want)
+		}
+	}
+}

@@ -223,11 +223,12 @@ func (c *Config) interpreters() ([]spawner.Interpreter, error) {
 	info, err := os.Stat(c.Dir) //nolint:gosec // G703: the operator names it
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return nil, fmt.Errorf("the directory %s does not exist: name the application's directory", c.Dir)
+		return nil, fmt.Errorf("the directory %s does not exist: name the application's directory%s", c.Dir,
+			startupFileHint(c.Dir))
 	case err != nil:
 		return nil, fmt.Errorf("the directory %s cannot be used: %w", c.Dir, err)
 	case !info.IsDir():
-		return nil, fmt.Errorf("%s is not a directory: name the application's directory", c.Dir)
+		return nil, NotADirectory(c.Dir)
 	}
 
 	// The core and the tools hear of it in JSON, which has no other bytes.

@@ -109,6 +109,15 @@ func OpenLogFile(path string) (*os.File, error) {
 }
 
 func openLogFile(path string) (*os.File, error) {
+	if fd := StandardFile(path); fd != 0 {
+		f, err := openStandardFile(fd)
+		if err != nil {
+			return nil, fmt.Errorf("cannot use %s for the log: %w", path, err)
+		}
+
+		return f, nil
+	}
+
 	f, err := ownfile.Open(path, os.O_WRONLY|os.O_APPEND, 0o640)
 	if errors.Is(err, syscall.ENXIO) {
 		return nil, fmt.Errorf("cannot open the log file: %s is a named pipe or a socket that no program reads: start "+

@@ -53,7 +53,15 @@ func (l *Logs) format(path string) logFormat {
 		return f
 	}
 
-	if path == "" && terminal.Is(os.Stderr) {
+	onTerminal := false
+	switch fd := StandardFile(path); {
+	case path == "" || fd == 2:
+		onTerminal = terminal.Is(os.Stderr)
+	case fd == 1:
+		onTerminal = terminal.Is(os.Stdout)
+	}
+
+	if onTerminal {
 		return textFormat
 	}
 

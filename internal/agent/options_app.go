@@ -42,7 +42,7 @@ var applicationOptions = func() []Option {
 			detail("It sets `startup_file`, and `app_type` to `rack`.")),
 		option("start_command", perRequest, func(c *Config) any { return &c.StartCommand },
 			"the `command` that starts any other program", as(options.Command), alias("app_start_command"),
-			otherFlag("app-start-command"), everyday,
+			otherFlag("app-start-command"), everyday, checked((*Config).checkStartCommand),
 			detail("A [shell command](configuration.md#start-commands) or a list of words. The program serves HTTP on "+
 				"127.0.0.1 and the port in the environment variable `PORT` (`$PORT` in the command stands for it), or "+
 				"speaks the [spawn handshake](loader-protocol.md).")),

@@ -10,7 +10,8 @@ var networkOptions = func() []Option {
 	return []Option{
 		option("address", startOnly, func(c *Config) any { return &c.Address },
 			"the `host` to listen on", short("a"), byDefault(anyAddress), fixed, everyday,
-			detail("A name stands for all of its addresses on this machine: `localhost` is 127.0.0.1 and `[::1]`.")),
+			checked((*Config).checkAddress),
+			detail("A name stands for all of its addresses on this machine: `localhost` is 127.0.0.1 and `::1`.")),
 		option("port", startOnly, func(c *Config) any { return &c.Port },
 			"the TCP `port` to listen on", short("p"), portRange("any free one"), byDefault(3000), fixed, everyday),
 		option("socket_file", startOnly, func(c *Config) any { return &c.SocketFile },
@@ -88,10 +89,10 @@ var tlsOptions = func() []Option {
 var logOptions = func() []Option {
 	return []Option{
 		option("log_file", server, func(c *Config) any { return &c.LogFile },
-			"the `file` of the log", as(options.Path), fixed, everyday,
+			"the `file` of the log; -: standard output", as(options.Output), fixed, everyday,
 			shownDefault("standard error; in the background `passenger.PORT.log`"),
-			detail("In the background in the application's `log`, or else in its directory; Flying in the background "+
-				"needs the option. SIGUSR1 opens the file again.")),
+			detail("`/dev/stdout` and `/dev/stderr` are the server's. In the background in the application's `log`, "+
+				"or else in its directory; Flying in the background needs the option. SIGUSR1 opens the file again.")),
 		option("log_level", server, func(c *Config) any { return &c.LogLevel },
 			"the `level` of the log, up to 7", limits(options.Limits{Max: maxLogLevel, Zero: "only fatal errors"}),
 			byDefault(3)),

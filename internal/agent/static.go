@@ -2,6 +2,7 @@ package agent
 
 import (
 	"errors"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/url"
@@ -308,7 +309,7 @@ func (s *static) send(w http.ResponseWriter, r *http.Request, f *staticFile) {
 
 	// A file that was compressed before is smaller than ours, and costs nothing.
 	if !f.serveEncoded(paced, r) && !f.serveCompressed(paced, r, s.compressor) {
-		f.describe(paced, f.info, "", true)
+		f.describe(paced, f.file, f.info, "", true)
 		f.serveContent(paced, r, f.info.Size(), f.file)
 	}
 }
@@ -385,13 +386,13 @@ type staticFile struct {
 	accepted [len(encodings)]bool
 }
 
-// describe sets the header fields of contents in a coding. Those of a file have a strong tag; what was compressed on
-// the way has a weak one, since another version of the server may compress otherwise.
-func (f *staticFile) describe(w http.ResponseWriter, info fs.FileInfo, coding string, exact bool) {
+// describe sets the header fields of a file's contents in a coding. Those of a file have a strong tag; what was
+// compressed on the way has a weak one, since another version of the server may compress otherwise.
+func (f *staticFile) describe(w http.ResponseWriter, file io.ReaderAt, info fs.FileInfo, coding string, exact bool) {
 	h := w.Header()
 
 	// Each coding has a tag of its own, or a cache would put parts of two together.
-	tag := validators.ETag(info, coding)
+	tag := validators.ETag(file, info, coding)
 	if !exact {
 		tag = validators.Weak(tag)
 	}

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/gopassenger/passenger/internal/validators"
 )
 
 const (
@@ -43,28 +45,16 @@ var (
 	errFileChanged     = errors.New("the file changed while it was compressed")
 )
 
-// compressedKey identifies the contents of a file: a file that is written or replaced has another one.
+// compressedKey identifies the contents of a file in a coding.
 type compressedKey struct {
-	device, inode uint64
-	size          int64
-	modified      int64 // nanoseconds
-	coding        string
+	file   validators.FileID
+	coding string
 }
 
 // keyOf returns false where the system does not tell files apart.
 func keyOf(info fs.FileInfo, coding string) (compressedKey, bool) {
-	stat, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return compressedKey{}, false
-	}
-
-	return compressedKey{
-		device:   uint64(stat.Dev), //nolint:unconvert // its type differs between systems
-		inode:    stat.Ino,
-		size:     info.Size(),
-		modified: info.ModTime().UnixNano(),
-		coding:   coding,
-	}, true
+	id, ok := validators.FileIDOf(info)
+	return compressedKey{file: id, coding: coding}, ok
 }
 
 // compressor compresses files, each once, and keeps the results. A nil one compresses nothing. It is safe for
@@ -232,7 +222,7 @@ func (c *compressor) runInSlot(key compressedKey, file *os.File) ([]byte, error)
 
 	c.begun.Add(1)
 
-	body, err := gzipped(file, key.size)
+	body, err := gzipped(file, key.file.Size())
 	if err != nil {
 		return nil, err
 	}

@@ -64,7 +64,7 @@ func (f *staticFile) serveBeside(w http.ResponseWriter, r *http.Request, name, c
 		return false
 	}
 
-	f.describe(w, encoded, coding, true)
+	f.describe(w, beside, encoded, coding, true)
 	if r.Header.Get("Range") == "" && !hasConditions(r) {
 		// Package net/http leaves it out of what has a coding, and the kernel could not copy the file.
 		w.Header().Set("Content-Length", strconv.FormatInt(encoded.Size(), 10))
@@ -98,7 +98,7 @@ func (f *staticFile) serveCompressed(w http.ResponseWriter, r *http.Request, c *
 		r = withoutRange(r)
 	}
 
-	f.describe(w, f.info, gzipName, false)
+	f.describe(w, f.file, f.info, gzipName, false)
 	if f.respondToConditions(w, r) {
 		return true
 	}

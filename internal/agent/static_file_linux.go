@@ -95,6 +95,28 @@ func (f *openedFile) Read(p []byte) (n int, err error) {
 	return n, nil
 }
 
+// ReadAt reads from an offset, and leaves the descriptor where it is.
+func (f *openedFile) ReadAt(p []byte, offset int64) (n int, err error) {
+	for n < len(p) && err == nil {
+		read := 0
+		err = ignoringEINTR(func() error {
+			read, err = unix.Pread(f.fd, p[n:], offset+int64(n))
+			return err
+		})
+
+		switch {
+		case err != nil:
+			err = &fs.PathError{Op: "read", Path: f.name, Err: err}
+		case read == 0:
+			err = io.EOF
+		default:
+			n += read
+		}
+	}
+
+	return n, err
+}
+
 // Seek says where the next read begins. The end is where it was when the file was opened.
 func (f *openedFile) Seek(offset int64, whence int) (int64, error) {
 	switch whence {

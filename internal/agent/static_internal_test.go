@@ -387,6 +387,57 @@ func TestStaticValidatorsNoticeARollBack(t *testing.T) {
 	require.NotEqual(t, plain, s.ask("/a.css").Header().Get("ETag"))
 }
 
+// Archives, images of containers and reproducible builds give the files of each release the same time.
+func TestStaticValidatorsNoticeOtherContentsOfTheSameTimeAndSize(t *testing.T) {
+	s := newStaticSite(t)
+	built := time.Unix(1_700_000_000, 0)
+	put := func(name, contents string) {
+		s.write("current/public/"+name, contents)
+		require.NoError(t, os.Chtimes(filepath.Join(s.dir, "current/public", name), built, built))
+	}
+	large := func(mark string) string { return strings.Repeat("x", 2<<20) + mark + strings.Repeat("x", 2<<20) }
+
+	for _, test := range []struct{ name, target, coding, before, after string }{
+		{"small.txt", "/small.txt", "", "release 1", "release 2"},
+		{"empty.txt", "/empty.txt", "", "", ""},
+		{"page.html", "/page", "", "release 1", "release 2"},
+		{"app.css", "/app.css", "gzip", strings.Repeat("a { color: red }", 200), strings.Repeat("b { color: red }", 200)},
+		{"end.bin", "/end.bin", "", large("") + "1", large("") + "2"},
+		{"beside.js.gz", "/beside.js", "gzip", "gzip 1", "gzip 2"},
+	} {
+		put("beside.js", "plain")
+		put(test.name, test.before)
+		ask := func(header ...string) *httptest.ResponseRecorder {
+			return s.ask(test.target, append(header, "Accept-Encoding", test.coding)...)
+		}
+
+		first := ask()
+		tag := first.Header().Get("ETag")
+		require.Equal(t, test.coding, first.Header().Get("Content-Encoding"))
+		require.Equal(t, http.StatusNotModified, ask("If-None-Match", tag).Code, test.name)
+
+		// Once in a file of its own, and once in the same.
+		for _, replace := range []bool{true, false} {
+			if replace {
+				require.NoError(t, os.Remove(filepath.Join(s.dir, "current/public", test.name)))
+			}
+
+			put(test.name, test.after)
+			second := ask("If-None-Match", tag)
+			if test.before == test.after {
+				require.Equal(t, http.StatusNotModified, second.Code, test.name)
+				continue
+			}
+
+			require.Equal(t, http.StatusOK, second.Code, test.name)
+			require.NotEqual(t, first.Body.Bytes(), second.Body.Bytes(), test.name)
+
+			put(test.name, test.before)
+			require.Equal(t, http.StatusNotModified, ask("If-None-Match", tag).Code, "%s: what is the same", test.name)
+		}
+	}
+}
+
 func TestStaticCacheControl(t *testing.T) {
 	s := newStaticSite(t)
 

@@ -271,7 +271,7 @@ func (o *Option) toInt(raw any, limit int) (int, error) {
 
 	// NaN is not itself.
 	if number != math.Trunc(number) {
-		return 0, fmt.Errorf("%s must be a whole number, not %s", o.Key, shown(raw))
+		return 0, fmt.Errorf("%s must be a whole number%s, not %s", o.Key, o.unit(), shown(raw))
 	}
 
 	if math.Abs(number) > float64(limit) {
@@ -279,6 +279,19 @@ func (o *Option) toInt(raw any, limit int) (int, error) {
 	}
 
 	return int(number), nil
+}
+
+// unit says what a number counts, if the word in the help that names the value does.
+func (o *Option) unit() string {
+	_, rest, _ := strings.Cut(o.Help, "`")
+	word, _, _ := strings.Cut(rest, "`")
+
+	switch word {
+	case "seconds", "bytes", "MB", "requests":
+		return " of " + word
+	}
+
+	return ""
 }
 
 func (o *Option) toFloat(raw any) (any, error) {

@@ -3,29 +3,12 @@
 package validators
 
 import (
-	"io/fs"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 )
-
-// ETag is the entity tag of a file in a coding, as "gzip"; an empty coding is the file as it is. The modification
-// time counts in nanoseconds, since a deploy may change a file twice in a second.
-func ETag(info fs.FileInfo, coding string) string {
-	tag := make([]byte, 0, 48)
-	tag = append(tag, '"')
-	tag = strconv.AppendUint(tag, uint64(info.ModTime().UnixNano()), 16)
-	tag = append(tag, '-')
-	tag = strconv.AppendUint(tag, uint64(info.Size()), 16) //nolint:gosec // G115: a size is never negative
-	if coding != "" {
-		tag = append(tag, '-')
-		tag = append(tag, coding...)
-	}
-
-	return string(append(tag, '"'))
-}
 
 // Weak marks a tag of a representation that is made again for each request, and whose bytes may differ then.
 func Weak(tag string) string { return "W/" + tag }

@@ -1,9 +1,11 @@
 package e2e_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -12,6 +14,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"github.com/gopassenger/passenger/internal/test/interpreters"
 )
@@ -165,6 +168,70 @@ func TestDaemon(t *testing.T) {
 	require.Contains(t, out, "there is no pid file "+d.path(pidFile))
 	_, err = d.run(t, "stop", d.dir, "--port", d.port, "--ignore-pid-not-found")
 	require.NoError(t, err)
+}
+
+// Whoever interrupts the command while it waits for the application, as timeout(1) does, has no server then. The end of
+// a terminal ends nothing.
+func TestDaemonThatIsInterruptedWhileItStarts(t *testing.T) {
+	t.Parallel()
+
+	for sig, status := range map[syscall.Signal]int{syscall.SIGINT: 130, syscall.SIGTERM: 143, syscall.SIGQUIT: 131} {
+		t.Run(unix.SignalName(sig), func(t *testing.T) {
+			t.Parallel()
+			d := newDaemon(t)
+			s := &server{sandbox: d.sandbox}
+			s.Cmd = d.command(context.WithoutCancel(t.Context()), &launch{args: []string{
+				d.dir, "--daemonize", "--address", "127.0.0.1", "--port", d.port, "--envvar", d.Marker,
+				"--start-command", "exec sleep 1000",
+			}})
+			s.run(t)
+			s.Stdout.Await(t, "Serving in the background", 1, s.Ended)
+			s.signal(t, syscall.SIGHUP)
+			s.signal(t, sig)
+			s.requireExit(t, status)
+			require.Contains(t, s.Stderr.String(), "the start was interrupted by "+unix.SignalName(sig)+
+				", and the server in the background has ended\n")
+			require.NoFileExists(t, d.path("passenger."+d.port+".pid"))
+			d.RequireClean(t)
+		})
+	}
+}
+
+func TestStopThatIsInterrupted(t *testing.T) {
+	t.Parallel()
+	d := newDaemon(t)
+	out, err := d.start(t)
+	require.NoError(t, err, out)
+	s := &server{sandbox: d.sandbox, url: d.url()}
+	c := s.client(t)
+	log := "passenger." + d.port + ".log"
+	awaitLogged := func(text string) {
+		eventually(t, func() error {
+			if !strings.Contains(d.content(t, log), text) {
+				return errors.New("the log does not have " + text)
+			}
+
+			return nil
+		})
+	}
+	held := c.background(t, "/hold")
+	awaitLogged(heldText(1))
+	app := s.Apps(s.servingCore(t))[0]
+
+	cmd := d.command(context.WithoutCancel(t.Context()), &launch{})
+	cmd.Args = append(cmd.Args[:1], "stop", d.dir, "--port", d.port)
+	require.NoError(t, cmd.Start())
+	awaitLogged(stopping)
+	require.NoError(t, cmd.Process.Signal(syscall.SIGINT))
+	_ = cmd.Wait()
+	require.Equal(t, 130, cmd.ProcessState.ExitCode())
+
+	require.NoError(t, syscall.Kill(app, syscall.SIGUSR1))
+	a := <-held
+	require.NoError(t, a.err)
+	require.Equal(t, http.StatusOK, a.StatusCode)
+	c.CloseIdleConnections()
+	d.RequireClean(t)
 }
 
 func TestDaemonFiles(t *testing.T) {

@@ -39,6 +39,23 @@ var refusals = []refusal{
 		name: "a file", files: map[string]string{"file": ""}, dir: "{dir}/file",
 		says: []string{"{dir}/file", "not a directory"},
 	},
+	{
+		name: "a startup file", files: map[string]string{"app.py": "", "Passengerfile.json": "{}"}, dir: "{dir}/app.py",
+		says: []string{"{dir}/app.py is not a directory", "passenger start {dir} --startup-file 'app.py'"},
+	},
+	{
+		name: "a module and its application, as for gunicorn", dir: "{dir}/shop.wsgi:app", says: []string{
+			"{dir}/shop.wsgi:app does not exist", "passenger start {dir} --startup-file 'shop.wsgi:app'",
+		},
+	},
+	{
+		name:  "a Procfile that starts this server",
+		files: map[string]string{"Procfile": "web: passenger start -p $PORT\n"},
+		says: []string{
+			"no application was found in {dir}: the line web of Procfile starts this server again",
+			"says nothing of the application",
+		},
+	},
 	{name: "two directories", args: []string{"{dir}"}, says: []string{"2 arguments", "one directory"}},
 	{
 		name: "command missing", args: []string{"--start-command", "no-such-program --x"},

@@ -90,6 +90,52 @@ func TestSignalsAtOnceForceNoEnd(t *testing.T) {
 	s.requireExit(t, 0)
 }
 
+// nginx, unicorn and php-fpm end in order at SIGQUIT, and their images of containers name it as the signal to stop.
+func TestQuitLetsRequestsFinish(t *testing.T) {
+	t.Parallel()
+	s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
+	held := s.client(t).background(t, "/hold")
+	s.Stderr.Await(t, heldText(1), 1, s.Ended)
+
+	s.signal(t, syscall.SIGQUIT)
+	s.Stdout.Await(t, stopping, 1, s.Ended)
+	signalAll(t, syscall.SIGUSR1, s.apps(t)...)
+	a := <-held
+	require.NoError(t, a.err)
+	require.Equal(t, http.StatusOK, a.StatusCode)
+	s.requireExit(t, 0)
+	require.NotContains(t, s.Stderr.String(), "goroutine")
+}
+
+// Whoever comes from unicorn, gunicorn or Puma sends the signals of these: no request is lost, and a line says what to
+// do instead.
+func TestSignalsOfOtherServersSayWhatToDo(t *testing.T) {
+	t.Parallel()
+	s := &server{sandbox: newSandbox(t)}
+	s.Cmd = s.command(context.WithoutCancel(t.Context()), &launch{
+		dir:  t.TempDir(),
+		args: append(testApp(t), "--address", "127.0.0.1", "--port", "0"),
+	})
+	s.Cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // there is no terminal
+	s.run(t)
+	s.url = s.Address(t)
+	c := s.client(t)
+	c.get(t, "/")
+
+	for sig, advice := range map[syscall.Signal]string{
+		syscall.SIGUSR2: "SIGUSR2 does nothing here: 'passenger restart-app' restarts applications",
+		syscall.SIGTTIN: "SIGTTIN does nothing here: the number of processes is that of the options",
+		syscall.SIGTTOU: "SIGTTOU does nothing here: the number of processes is that of the options",
+	} {
+		s.signal(t, sig)
+		s.Stdout.Await(t, advice, 1, s.Ended)
+	}
+
+	require.Equal(t, "app: GET /", c.get(t, "/").body)
+	c.CloseIdleConnections()
+	s.stop(t)
+}
+
 // systemd sends SIGTERM to all processes of a unit, unless its KillMode is mixed, so that the core gets it beside the
 // word of the watchdog. That is one request to end.
 func TestSignalToWatchdogAndCoreLetsRequestsFinish(t *testing.T) {

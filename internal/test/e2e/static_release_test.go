@@ -135,3 +135,30 @@ func TestStaticFollowsReleases(t *testing.T) {
 	require.Equal(t, "public, max-age=31536000, immutable", header.Get("Cache-Control"))
 	require.NotEmpty(t, header.Get("ETag"))
 }
+
+// The archive of each release gives its files the same time, as do images of containers and reproducible builds.
+func TestStaticOfReleasesOfOneTime(t *testing.T) {
+	t.Parallel()
+	d := &capistrano{TB: t, dir: t.TempDir()}
+	built := time.Unix(1_700_000_000, 0)
+	deploy := func(n int) {
+		d.make(n)
+		path := filepath.Join(d.release(n), "public/page.txt")
+		require.NoError(t, os.Chtimes(path, built, built))
+		d.use(n)
+	}
+
+	deploy(1)
+	s := start(t, &launch{dir: d.current(), args: testApp(t)})
+	s.requireApps(t, 1)
+	c := s.client(t)
+	tag := c.get(t, "/page.txt").Header.Get("ETag")
+	require.Equal(t, http.StatusNotModified, c.get(t, "/page.txt", "If-None-Match", tag).StatusCode)
+
+	deploy(2)
+	out, err := s.reload(t)
+	require.NoError(t, err, out)
+	page := c.get(t, "/page.txt", "If-None-Match", tag)
+	require.Equal(t, http.StatusOK, page.StatusCode, "what a browser has is of another release")
+	require.Equal(t, "2", page.body)
+}
