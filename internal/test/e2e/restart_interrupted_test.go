@@ -11,7 +11,7 @@ import (
 	"github.com/gopassenger/passenger/internal/test/printed"
 )
 
-// A deploy that waits for its new processes is told when the server ends before, in words of the user's.
+// A deploy that waits for its new processes learns when the server ends before, in words of the user's.
 func TestRestartThatTheServersEndInterrupts(t *testing.T) {
 	t.Parallel()
 	m := newMoody(t)
