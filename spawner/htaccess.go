@@ -1,14 +1,10 @@
 package spawner
 
 import (
-	"io"
-	"os"
 	"path"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"syscall"
 )
 
 const (
@@ -18,43 +14,10 @@ const (
 	maxSections = 100
 )
 
-// readHtaccess returns the .htaccess of a directory below the document root; ok is false if it is there and cannot be
-// read, as another user's file or a link that leads out.
-func (s *Scripts) readHtaccess(root *os.Root, dir string) (text string, ok bool) {
-	name := filepath.FromSlash(path.Join(s.DocumentRoot, dir, ".htaccess"))
-
-	// One that is no regular file must not hold the request up.
-	file, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
-	if err != nil {
-		_, err = root.Lstat(name)
-		return "", err != nil
-	}
-	defer file.Close()
-
-	b, err := io.ReadAll(io.LimitReader(file, maxHtaccess))
-
-	return string(b), err == nil
-}
-
 // fileRules are what the .htaccess files on the way to a file, from the document root down, say of that file.
 type fileRules struct {
 	// denied means that no client gets it, and off that PHP does not execute it.
 	denied, off bool
-}
-
-// rulesOf returns the rules for a file below the document root.
-func (s *Scripts) rulesOf(root *os.Root, name string) (r fileRules) {
-	for i := range len(name) {
-		if name[i] != '/' {
-			continue
-		}
-
-		if text, ok := s.readHtaccess(root, name[:i+1]); ok {
-			r.apply(text, path.Base(name))
-		}
-	}
-
-	return r
 }
 
 // section is a part of an .htaccess that is for some files only.

@@ -121,23 +121,20 @@ func (s *Scripts) Find(urlPath string) (Script, error) {
 		return Script{}, ErrNoScript
 	}
 
-	root, err := os.OpenRoot(s.Root)
-	if err != nil {
-		return Script{}, ErrNoScript
-	}
-	defer root.Close()
+	d := newDocuments(s)
+	defer d.close()
 
 	clean := path.Clean(urlPath)
-	if s.isDenied(root, wayToScript(clean)) {
+	if d.isDenied(wayToScript(clean)) {
 		return Script{}, ErrNoScript
 	}
 
-	found, err := s.find(root, clean, clean == "/" || strings.HasSuffix(urlPath, "/"))
+	found, err := d.find(clean, clean == "/" || strings.HasSuffix(urlPath, "/"))
 	if !errors.Is(err, ErrNoScript) {
 		return found, err
 	}
 
-	if s.FrontController == "" {
+	if s.FrontController == "" || !d.exist() {
 		return Script{}, ErrNoScript
 	}
 
@@ -155,43 +152,6 @@ func wayToScript(clean string) string {
 	}
 
 	return clean[:max(1, strings.LastIndexByte(clean[:maxScriptPath], '/'))]
-}
-
-// find applies the first two points of the rule.
-func (s *Scripts) find(root *os.Root, clean string, slash bool) (Script, error) {
-	way := wayToScript(clean)
-	for from := 1; from < len(way); {
-		end := from + strings.IndexByte(way[from:]+"/", '/')
-		if strings.HasSuffix(way[from:end], phpExtension) && s.isFile(root, way[:end]) {
-			if s.isHidden(way[1:end]) || s.rulesOf(root, way[:end]) != (fileRules{}) {
-				return Script{}, ErrNoScript
-			}
-
-			info := clean[end:]
-			if slash {
-				info += "/"
-			}
-
-			return s.script(clean[:end], info), nil
-		}
-
-		from = end + 1
-	}
-
-	index := path.Join(clean, phpIndex)
-	switch {
-	case way != clean, s.isHidden(clean[1:]), !s.isFile(root, index), s.rulesOf(root, index) != (fileRules{}):
-		return Script{}, ErrNoScript
-	case !slash:
-		return Script{}, ErrDirectory
-	}
-
-	return s.script(index, ""), nil
-}
-
-func (s *Scripts) isFile(root *os.Root, name string) bool {
-	info, err := root.Stat(filepath.FromSlash(path.Join(s.DocumentRoot, name)))
-	return err == nil && info.Mode().IsRegular()
 }
 
 func (s *Scripts) script(name, info string) Script {
@@ -260,28 +220,8 @@ func (s *Scripts) IsPublic(name string) bool {
 // IsDenied reports whether an .htaccess denies access to a file below the document root, or to a directory on the way
 // to it. name has slashes.
 func (s *Scripts) IsDenied(name string) bool {
-	root, err := os.OpenRoot(s.Root)
-	if err != nil {
-		return true
-	}
-	defer root.Close()
+	d := newDocuments(s)
+	defer d.close()
 
-	return s.isDenied(root, "/"+name) || s.rulesOf(root, "/"+name).denied
-}
-
-// isDenied reports whether an .htaccess in a directory on the way to a file, below the document root, denies access to
-// all, as applications protect their data with Apache, or cannot be read.
-func (s *Scripts) isDenied(root *os.Root, name string) bool {
-	for i := 1; i < len(name); i++ {
-		if name[i] == '/' && s.denies(root, name[:i]) {
-			return true
-		}
-	}
-
-	return name != "/" && s.denies(root, name)
-}
-
-func (s *Scripts) denies(root *os.Root, dir string) bool {
-	text, ok := s.readHtaccess(root, dir)
-	return !ok || deniesAll(text)
+	return d.isDenied("/"+name) || d.rulesOf("/"+name).denied
 }

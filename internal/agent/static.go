@@ -54,7 +54,7 @@ type static struct {
 	absent atomic.Bool
 	misses atomic.Uint32
 	// cached says at little cost that there is none still.
-	cached dcache.Negative
+	cached dcache.Cache
 
 	log                                logr.Logger
 	notADir, links, loops, unreadables ratelog.Line
@@ -233,7 +233,7 @@ const lookAfterMisses = 8
 // begins with the look that is likely to be the only one.
 func (s *static) isThere(public string) bool {
 	var st unix.Stat_t
-	there := !s.cached.Has(public) && !errors.Is(unix.Stat(public, &st), unix.ENOENT)
+	there := s.cached.Look(public) != dcache.Absent && !errors.Is(unix.Stat(public, &st), unix.ENOENT)
 	s.absent.Store(!there)
 
 	return there

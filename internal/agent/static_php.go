@@ -7,6 +7,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/gopassenger/passenger/internal/dcache"
 	"github.com/gopassenger/passenger/spawner"
 )
 
@@ -34,6 +35,8 @@ type phpFiles struct {
 	startupFile string
 	// fixed means that the directory of files is configured.
 	fixed bool
+
+	cached dcache.Cache
 
 	mu sync.Mutex
 	// roots are the scripts of releases.
@@ -67,14 +70,24 @@ func (p *phpFiles) public(root, rel string, names []string) (dir string, public 
 		}
 
 		// Most paths are for scripts, and no file is there to be denied.
-		var st unix.Stat_t
-		err := unix.Stat(joined(directory, name), &st)
-		if !errors.Is(err, unix.ENOENT) && !errors.Is(err, unix.ENOTDIR) && !scripts.IsDenied(name) {
+		if !p.isAbsent(joined(directory, name)) && !scripts.IsDenied(name) {
 			public = append(public, name)
 		}
 	}
 
 	return rel, public
+}
+
+// isAbsent reports whether nothing is at a path, as is known at little cost for most.
+func (p *phpFiles) isAbsent(path string) bool {
+	if p.cached.Look(path) == dcache.Absent {
+		return true
+	}
+
+	var st unix.Stat_t
+	err := unix.Stat(path, &st)
+
+	return errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ENOTDIR)
 }
 
 // of returns the scripts of a release, which are looked for once.
