@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"time"
 	"unicode/utf8"
@@ -166,8 +167,8 @@ func DefaultConfig() Config {
 
 // Validate reports every fault of c, joined, with the place that the value came from.
 func (c *Config) Validate() error {
-	errs := c.checkOptions()
-	errs = append(errs, c.checkInstances()...)
+	outside := c.checkOptions()
+	errs := slices.Concat(outside, c.checkInstances())
 	errs = append(errs, c.checkHeads()...)
 
 	// Their own rules have the packages that the options are for.
@@ -187,6 +188,9 @@ func (c *Config) Validate() error {
 	// An empty list is not nil, and an error.
 	case c.Apps != nil:
 		errs = append(errs, c.validateApps()...)
+	case len(outside) > 0:
+		// Its own rules are about the same values.
+		errs = append(errs, c.checkDir())
 	default:
 		errs = append(errs, c.checkApp())
 	}
@@ -218,23 +222,32 @@ func (c *Config) checkApp() error {
 	return err
 }
 
-// interpreters returns those that the application would be started with, or what keeps it from being started.
-func (c *Config) interpreters() ([]spawner.Interpreter, error) {
+// checkDir makes sure that the application's directory can be used.
+func (c *Config) checkDir() error {
 	info, err := os.Stat(c.Dir) //nolint:gosec // G703: the operator names it
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		return nil, fmt.Errorf("the directory %s does not exist: name the application's directory%s", c.Dir,
+		return fmt.Errorf("the directory %s does not exist: name the application's directory%s", c.Dir,
 			startupFileHint(c.Dir))
 	case err != nil:
-		return nil, fmt.Errorf("the directory %s cannot be used: %w", c.Dir, err)
+		return fmt.Errorf("the directory %s cannot be used: %w", c.Dir, err)
 	case !info.IsDir():
-		return nil, NotADirectory(c.Dir)
+		return NotADirectory(c.Dir)
 	}
 
 	// The core and the tools hear of it in JSON, which has no other bytes.
 	if !utf8.ValidString(c.Dir) {
-		return nil, fmt.Errorf("the path of the application's directory %q is not UTF-8: give the directory another "+
+		return fmt.Errorf("the path of the application's directory %q is not UTF-8: give the directory another "+
 			"name", c.Dir)
+	}
+
+	return nil
+}
+
+// interpreters returns those that the application would be started with, or what keeps it from being started.
+func (c *Config) interpreters() ([]spawner.Interpreter, error) {
+	if err := c.checkDir(); err != nil {
+		return nil, err
 	}
 
 	app := c.options().App

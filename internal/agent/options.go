@@ -239,7 +239,9 @@ func (c *Config) Apply(values map[string]Setting) {
 // checkOptions finds what is wrong with each option by itself.
 func (c *Config) checkOptions() (errs []error) {
 	for _, o := range withField(c.scope()) {
-		errs = append(errs, o.checkIn(c))
+		if err := o.checkIn(c); err != nil {
+			errs = append(errs, err)
+		}
 	}
 
 	return errs

@@ -2,6 +2,8 @@ package agent
 
 import (
 	"reflect"
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -43,4 +45,39 @@ func TestEachOptionHasItsDefaultWhereItMayBeSet(t *testing.T) {
 	}
 
 	require.Greater(t, checked, 60)
+}
+
+// What is out of the range of an option is not told again in the words of the package that the
+// option is for: each line is about an option by its key.
+func TestNumberOutOfItsRangeIsToldByItsKey(t *testing.T) {
+	all := withField(options.Start)
+	checked := 0
+
+	for _, o := range all {
+		if !o.Limits.Set {
+			continue
+		}
+
+		c := DefaultConfig()
+		c.Dir = t.TempDir()
+
+		field := reflect.ValueOf(o.field(&c)).Elem()
+		below := reflect.ValueOf(o.Limits.Min - 1)
+		if !below.CanConvert(field.Type()) {
+			continue
+		}
+
+		field.Set(below.Convert(field.Type()))
+		err := c.Validate()
+		require.ErrorContains(t, err, o.Key)
+		checked++
+
+		for line := range strings.Lines(err.Error()) {
+			first, _, _ := strings.Cut(line, " ")
+			require.True(t, slices.ContainsFunc(all, func(o *Option) bool { return o.Key == strings.Trim(first, ":") }),
+				"%s: %s", o.Key, line)
+		}
+	}
+
+	require.Greater(t, checked, 25)
 }
