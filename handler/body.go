@@ -149,7 +149,7 @@ func (b *requestBody) readAll(c *client, s *scratch) error {
 func (b *requestBody) readPiece(reader io.Reader, c *client, s *scratch) (readErr, err error) {
 	had := b.stored.memory.capacity()
 
-	to := b.stored.space()
+	to := b.stored.space(b.length)
 	if err := c.reserve(inMemory, b.stored.memory.capacity()-had); err != nil {
 		return nil, err
 	}

@@ -13,13 +13,22 @@ type storedBody struct {
 	inFile int64
 }
 
-// space returns memory for more; nil means that the rest goes to the file.
-func (b *storedBody) space() []byte {
+// space returns memory for more of a body of that length, which is negative if it is not known; nil means that the rest
+// goes to the file.
+func (b *storedBody) space(length int64) []byte {
 	switch {
 	case b.memory == nil:
 		b.memory = newMemory(0)
+	case b.file != nil:
+		return nil
 	case b.inMem == len(b.memory.b):
-		larger := b.memory.grow()
+		most := maxLargeMemory
+		// What needs a file anyway needs no more memory than before.
+		if length > maxLargeMemory {
+			most = maxMemory
+		}
+
+		larger := b.memory.grow(most)
 		if larger == nil {
 			return nil
 		}

@@ -237,7 +237,7 @@ func TestUnusableDirectoryForTemporaryFilesIsNamed(t *testing.T) {
 	var log logged.Buffer
 	serveConfig(t, spawnertest.Script{Handler: http.HandlerFunc(echo)}, handler.Config{Logger: log.Logger()},
 		func(s *site) {
-			resp, _ := s.do(http.MethodPost, "/", strings.Repeat("x", 300<<10))
+			resp, _ := s.do(http.MethodPost, "/", strings.Repeat("x", 2<<20))
 			require.Equal(s, http.StatusInsufficientStorage, resp.StatusCode)
 			require.Contains(s, log.String(), `"directory"="`+dir+`"`)
 		})
@@ -249,13 +249,13 @@ func TestBufferDirectoryThatIsGoneFailsOnlyRequestsThatNeedIt(t *testing.T) {
 	var log logged.Buffer
 	serveConfig(t, spawnertest.Script{Handler: http.HandlerFunc(echo)},
 		handler.Config{DataBufferDir: dir, Logger: log.Logger()}, func(s *site) {
-			large := strings.Repeat("x", 300<<10)
+			large := strings.Repeat("x", 2<<20)
 			resp, body := s.do(http.MethodPost, "/", large)
 			require.Equal(s, http.StatusInsufficientStorage, resp.StatusCode)
 			require.NotContains(s, body, dir, "clients learn nothing of our directories")
 			require.Equal(s, 1, log.Count("a request or a response cannot be buffered"), log.String())
 			require.Contains(s, log.String(), dir)
-			resp, _ = s.do(http.MethodPost, "/", large[:100<<10])
+			resp, _ = s.do(http.MethodPost, "/", large[:1<<20])
 			require.Equal(s, http.StatusOK, resp.StatusCode, "what fits into memory needs no directory")
 			require.NoError(s, os.Mkdir(dir, 0o700))
 			resp, body = s.do(http.MethodPost, "/", large)

@@ -18,10 +18,10 @@ import (
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
-// smallDisk is a file system with room for 256 KiB.
+// smallDisk is a file system with room for 1200 KiB.
 func smallDisk(t *testing.T) string {
 	t.Helper()
-	return smalldisk.Mount(t, "size=256k")
+	return smalldisk.Mount(t, "size=1200k")
 }
 
 // Faults: F3.
@@ -31,13 +31,13 @@ func TestFullDiskFailsOnlyItsUpload(t *testing.T) {
 	serveConfig(t, spawnertest.Script{Handler: http.HandlerFunc(echo)},
 		handler.Config{DataBufferDir: dir, Logger: log.Logger()}, func(s *site) {
 			for range 3 {
-				resp, _ := s.do(http.MethodPost, "/", strings.Repeat("x", 1<<20))
+				resp, _ := s.do(http.MethodPost, "/", strings.Repeat("x", 2<<20))
 				require.Equal(s, http.StatusInsufficientStorage, resp.StatusCode)
 
 				// The room is there again at once.
-				resp, body := s.do(http.MethodPost, "/", strings.Repeat("x", 300<<10))
+				resp, body := s.do(http.MethodPost, "/", strings.Repeat("x", 1100<<10))
 				require.Equal(s, http.StatusOK, resp.StatusCode)
-				require.Len(s, body, 300<<10)
+				require.Len(s, body, 1100<<10)
 			}
 
 			require.Equal(s, 1, log.Count("cannot be buffered"), "once in a while")

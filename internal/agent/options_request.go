@@ -113,9 +113,9 @@ var requestOptions = func() []Option {
 	return []Option{
 		option("request_buffering", everywhere, func(c *Config) any { return &c.RequestBuffering },
 			"read a request's whole body before a process gets it", byDefault(true),
-			detail("So a slow client holds none, and a body without a length gets one. Bodies over 128 KiB are kept "+
-				"in files without a name. `false`: a body of any length reaches the process as it comes, and the "+
-				"client keeps the process for as long as it sends.")),
+			detail("So a slow client holds none, and a body without a length gets one. Large ones are kept in "+
+				"[files without a name](configuration.md#buffers). `false`: a body of any length reaches the process "+
+				"as it comes, and the client keeps the process for as long as it sends.")),
 		option("data_buffer_dir", perAppOrAll, func(c *Config) any { return &c.DataBufferDir },
 			"the `directory` for bodies that do not fit into memory", as(options.Path),
 			shownDefault("`$TMPDIR`, `/tmp`")),

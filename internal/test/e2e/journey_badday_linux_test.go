@@ -45,7 +45,7 @@ const (
 // under way; nothing is left behind, and no broken file stops the next start.
 func TestJourneyBadDay(t *testing.T) {
 	t.Parallel()
-	buffers, disk := smalldisk.Mount(t, "size=256k"), smalldisk.Mount(t, "size=512k")
+	buffers, disk := smalldisk.Mount(t, "size=2m"), smalldisk.Mount(t, "size=512k")
 	d := &badDay{
 		t:       t,
 		dir:     newDir(t, map[string]string{"public/page.txt": "static"}),
@@ -141,24 +141,25 @@ func (d *badDay) diskIsFull() {
 	upload := func(size int) int {
 		return c.ask(t, http.MethodPost, "/length", bytes.NewReader(make([]byte, size))).StatusCode
 	}
-	require.Equal(t, http.StatusOK, upload(200<<10))
+	const fits = 2 * megabyte // with what of it is kept in memory
+	require.Equal(t, http.StatusOK, upload(fits))
 
 	for _, path := range []string{filler, other} {
-		require.Error(t, os.WriteFile(path, make([]byte, megabyte), 0o600)) // as much as there is room for
+		require.Error(t, os.WriteFile(path, make([]byte, 3*megabyte), 0o600)) // as much as there is room for
 	}
 
 	for i := range 100 {
 		require.Contains(t, c.get(t, fmt.Sprintf("/print?%0200d", i)).body, "app: ")
 	}
 
-	require.Equal(t, http.StatusInsufficientStorage, upload(300<<10))
-	require.Equal(t, http.StatusOK, upload(64<<10), "what fits into memory")
+	require.Equal(t, http.StatusInsufficientStorage, upload(fits))
+	require.Equal(t, http.StatusOK, upload(megabyte), "what fits into memory")
 	require.Equal(t, "static", c.get(t, "/page.txt").body)
 	d.load.Progress(t, 3*badDayClients)
 
 	before := d.logged()
 	require.NoError(t, errors.Join(os.Remove(filler), os.Remove(other)))
-	require.Equal(t, http.StatusOK, upload(200<<10))
+	require.Equal(t, http.StatusOK, upload(fits))
 	c.get(t, "/print?room")
 	d.requireLine("lines of this log could not be written", before)
 	require.Zero(t, d.load.Lost.Load(), "%v", d.load.FirstLoss())

@@ -55,7 +55,7 @@ func (s *server) slow(t testing.TB, call string, args ...string) (quick func()) 
 // Faults: F11.
 func TestSlowBufferDiskDelaysOnlyItsUpload(t *testing.T) {
 	t.Parallel()
-	const size = 1 << 20 // more than is kept in memory
+	const size = 2 << 20 // more than is kept in memory
 	dir := t.TempDir()
 	s := start(t, &launch{
 		dir:  newDir(t, map[string]string{"public/page.txt": "static"}),

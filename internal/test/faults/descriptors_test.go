@@ -127,8 +127,8 @@ func TestRequestsWithoutDescriptorFailAlone(t *testing.T) {
 	a := conns[0].get("/serve?refused")
 	require.Contains(t, []int{http.StatusServiceUnavailable, http.StatusInternalServerError, http.StatusBadGateway},
 		a.StatusCode, a.body)
-	conns[1].say(fmt.Sprintf("POST /sum HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", megabyte,
-		strings.Repeat("x", megabyte)))
+	conns[1].say(fmt.Sprintf("POST /sum HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", 2*megabyte,
+		strings.Repeat("x", 2*megabyte)))
 	a = conns[1].reply()
 	require.Equal(t, http.StatusInsufficientStorage, a.StatusCode, a.body)
 

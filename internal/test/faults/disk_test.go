@@ -26,7 +26,7 @@ func requireNoRoom(t testing.TB, s *server, c *client, why string) {
 	t.Helper()
 
 	for range 5 {
-		a := c.post(t, "/sum", newGenerator(megabyte))
+		a := c.post(t, "/sum", newGenerator(2*megabyte))
 		require.Equal(t, http.StatusInsufficientStorage, a.StatusCode, a.body)
 		require.Equal(t, http.StatusOK, c.post(t, "/sum", bytes.NewReader(make([]byte, 100<<10))).StatusCode)
 		require.Equal(t, megabyte, len(c.requireOK(t, "/large?1048576"))) //nolint:testifylint // Len prints it
@@ -55,7 +55,7 @@ func TestUploadsFailWhenDiskIsFull(t *testing.T) {
 	dir := smallDisk(t)
 	s := start(t, "--data-buffer-dir", dir)
 	c := s.client(t)
-	const fits = 300 << 10 // with what of it is kept in memory
+	const fits = megabyte + 150<<10 // with what of it is kept in memory
 	want := summary(fits, sumOf(fits), nil)
 	require.Equal(t, want, c.post(t, "/sum", newGenerator(fits)).body)
 	requireNoRoom(t, s, c, "no space left on device")
