@@ -182,23 +182,7 @@ func (e *interruptedError) endServer(cmd *exec.Cmd, signals <-chan os.Signal) {
 // followReport shows how the start of a server in the background goes, until that is
 // over. The error is why it failed.
 func followReport(ctx context.Context, in io.Reader, signals <-chan os.Signal, out io.Writer, cfg *agent.Config) error {
-	lines := make(chan reportLine)
-	go func() {
-		defer close(lines)
-
-		for decoder := json.NewDecoder(io.LimitReader(in, maxReport)); ; {
-			var line reportLine
-			if decoder.Decode(&line) != nil {
-				return
-			}
-
-			select {
-			case lines <- line:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
+	lines := readReport(ctx, in)
 
 	var progress terminal.Progress
 	if f, ok := out.(*os.File); ok && terminal.Is(f) {
@@ -227,8 +211,8 @@ func followReport(ctx context.Context, in io.Reader, signals <-chan os.Signal, o
 				return &endedEarlyError{reason: line.Failed}
 			case line.FailedApps != "":
 				return exit(1, "%s\nThe server runs and serves error pages until the application starts. "+
-					"'passenger restart-app' starts a "+
-					"corrected one, 'passenger stop' ends the server; its log is %s.", line.FailedApps, cfg.LogFile)
+					"'passenger restart-app' starts a corrected one, 'passenger stop' ends the server; its log is %s.",
+					line.FailedApps, cfg.LogFile)
 			}
 		case s := <-signals:
 			// The end of the terminal ends nothing in the background.
@@ -243,6 +227,29 @@ func followReport(ctx context.Context, in io.Reader, signals <-chan os.Signal, o
 			return ctx.Err()
 		}
 	}
+}
+
+// readReport returns the lines of a report, until its end or that of ctx.
+func readReport(ctx context.Context, in io.Reader) <-chan reportLine {
+	lines := make(chan reportLine)
+	go func() {
+		defer close(lines)
+
+		for decoder := json.NewDecoder(io.LimitReader(in, maxReport)); ; {
+			var line reportLine
+			if decoder.Decode(&line) != nil {
+				return
+			}
+
+			select {
+			case lines <- line:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+
+	return lines
 }
 
 // openOutput opens the log, or nothing if that is another user's to make, which the
