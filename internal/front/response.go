@@ -303,7 +303,7 @@ func (w *response) sendBody(p []byte) {
 	if p == nil {
 		w.send(append(w.head, end...))
 	} else {
-		w.sendPieces(net.Buffers{w.head, p, []byte(end)})
+		w.sendAll(net.Buffers{w.head, p, []byte(end)})
 	}
 
 	w.head = w.head[:0]

@@ -31,6 +31,37 @@ func (w *response) send(b []byte) {
 	}
 }
 
+// sendAll sends pieces as send does.
+func (w *response) sendAll(pieces net.Buffers) {
+	if w.err != nil {
+		return
+	}
+
+	if !w.timed.Load() && !w.conn.isCut.Load() {
+		// What it leaves waits, or says what is wrong.
+		n, _ := rawsock.SendPieces(w.fd, pieces)
+		pieces = rest(pieces, n)
+	}
+
+	if len(pieces) > 0 {
+		w.sendPieces(pieces)
+	}
+}
+
+// rest returns what is left of pieces after the first n bytes.
+func rest(pieces net.Buffers, n int) net.Buffers {
+	for len(pieces) > 0 && n >= len(pieces[0]) {
+		n -= len(pieces[0])
+		pieces = pieces[1:]
+	}
+
+	if len(pieces) > 0 {
+		pieces[0] = pieces[0][n:]
+	}
+
+	return pieces
+}
+
 // sendPieces sends pieces, waiting for a client that does not read for no longer than the server allows: the handler
 // bounds what it writes, but the end of a response, and one that is small, wait here when it has returned.
 func (w *response) sendPieces(pieces net.Buffers) {

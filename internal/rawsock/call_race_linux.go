@@ -3,7 +3,9 @@
 package rawsock
 
 import (
+	"bytes"
 	"errors"
+	"net"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -41,6 +43,19 @@ func Send(fd uintptr, b []byte) (int, syscall.Errno) {
 
 // SendMore is Send.
 func SendMore(fd uintptr, b []byte) (int, syscall.Errno) { return Send(fd, b) }
+
+// SendPieces sends what the socket has room for of up to MaxPieces pieces, and no more than MaxSendPieces bytes; EAGAIN
+// if it has none.
+func SendPieces(fd uintptr, pieces net.Buffers) (int, syscall.Errno) {
+	b := bytes.Join(pieces[:min(len(pieces), MaxPieces)], nil)
+
+	for {
+		n, err := syscall.Write(int(fd), b[:min(len(b), MaxSendPieces)])
+		if errno := number(err); errno != syscall.EINTR {
+			return max(n, 0), errno
+		}
+	}
+}
 
 func number(err error) syscall.Errno {
 	var errno syscall.Errno

@@ -27,3 +27,6 @@ func SendMore(uintptr, []byte) (int, syscall.Errno) { return 0, syscall.ENOSYS }
 
 // Send does not work on this system.
 func Send(uintptr, []byte) (int, syscall.Errno) { return 0, syscall.ENOSYS }
+
+// SendPieces does not work on this system.
+func SendPieces(uintptr, net.Buffers) (int, syscall.Errno) { return 0, syscall.ENOSYS }

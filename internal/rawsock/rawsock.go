@@ -14,6 +14,13 @@ import "net"
 // scheduler should know.
 const MaxSend = 16 << 10
 
+// MaxSendPieces is how many bytes SendPieces takes, of MaxPieces pieces at most: the response of an application, which
+// others have to wait for no longer than in a web server with one thread.
+const (
+	MaxSendPieces = 128 << 10
+	MaxPieces     = 3
+)
+
 // Conn returns a connection that reads and writes by this package if c is one of
 // package net's over TCP or a Unix socket, and else c.
 func Conn(c net.Conn) net.Conn { return wrap(c) }
