@@ -37,7 +37,7 @@ func SendPieces(fd uintptr, pieces net.Buffers) (int, syscall.Errno) {
 	left := MaxSendPieces
 	for _, p := range pieces[:min(len(pieces), MaxPieces)] {
 		if p = p[:min(len(p), left)]; len(p) > 0 {
-			parts[count].Base = unsafe.SliceData(p)
+			parts[count].Base = unsafe.SliceData(p) //nolint:gosec // G103: as below
 			parts[count].SetLen(len(p))
 			count++
 		}
