@@ -191,6 +191,11 @@ func (c *Config) handlerConfig() (handler.Config, error) {
 		return handler.Config{}, fmt.Errorf("error_details is %q: use auto, on or off", c.ErrorDetails)
 	}
 
+	// The values come with each request.
+	if err := handler.Env(c.RequestEnv).Validate(); err != nil {
+		return handler.Config{}, fmt.Errorf("request_env: %w", err)
+	}
+
 	if c.MaxRequestBody < 0 || c.MemoryLimit < 0 {
 		return handler.Config{}, fmt.Errorf("max_request_body and memory_limit are %d and %d: they must be 0 (no "+
 			"limit) or more",
