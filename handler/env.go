@@ -55,8 +55,8 @@ var ownVariables = []string{
 func (e Env) Validate() error {
 	for name, value := range e {
 		if name == "" || strings.ContainsAny(name, "=\x00") || strings.IndexByte(value, 0) >= 0 {
-			return fmt.Errorf("the variable %q has a name or value that no environment can have: it is empty, or has a = "+
-				"or a NUL", name)
+			return fmt.Errorf("the variable %q has a name or value that no environment can have: the name is empty or "+
+				"has a =, or there is a NUL", name)
 		}
 
 		if slices.Contains(ownVariables, name) {

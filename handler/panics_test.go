@@ -204,6 +204,8 @@ func TestWriterThatPanicsWhereItCannotFlushOrHijackIsAsOneWithout(t *testing.T) 
 // The logs are called when the response has begun, as observers are: their panic makes no part of it look whole, and a
 // whole one stays whole.
 func TestPanicOfALogMakesNoBrokenResponseLookWhole(t *testing.T) {
+	const begun = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nbegun,\r\n"
+
 	panicking := funcr.New(func(string, string) { panic("a fault in the log") }, funcr.Options{Verbosity: 1})
 
 	for name, cfg := range map[string]handler.Config{
@@ -214,7 +216,7 @@ func TestPanicOfALogMakesNoBrokenResponseLookWhole(t *testing.T) {
 			for _, version := range []string{"HTTP/1.1", "HTTP/2.0"} {
 				t.Run(fmt.Sprintf("%s, %t, by %s", name, whole, version), func(t *testing.T) {
 					app := scripted(func(_ *http.Request, c net.Conn) bool {
-						_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nbegun,\r\n"+end)
+						_, _ = io.WriteString(c, begun+end)
 						return true
 					})
 					serveBehind(t, app, cfg, swallowing, func(s *site) {

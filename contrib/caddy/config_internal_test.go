@@ -13,6 +13,7 @@ func TestPlaceholdersAreReplacedInAllTexts(t *testing.T) {
 
 	var c Config
 	var a App
+
 	for _, text := range append(textsOf(&c), textsOf(&a)...) {
 		switch to := text.Interface().(type) {
 		case *string:
