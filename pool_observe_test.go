@@ -135,6 +135,7 @@ func TestSlowObserverHoldsUpNoGet(t *testing.T) {
 			got <- err
 		}()
 		synctest.Wait()
+
 		select {
 		case err := <-got:
 			require.NoError(t, err)
