@@ -2,6 +2,7 @@ package passenger
 
 import (
 	"context"
+	"errors"
 	"net/textproto"
 	"time"
 
@@ -151,7 +152,8 @@ type RestartEvent struct {
 // Observers returns an Observer that calls all of these, in their order and each with an event of
 // its own; nil ones are left out. The context that one returns for a request is passed to the next
 // one, and the last one's is the context of the request and of all its ends. If several set the
-// same header for the application, the last one counts.
+// same header for the application, the last one counts. If one panics, the others still get the
+// event; those that have begun a request get its end.
 func Observers(all ...Observer) Observer {
 	several := make(observers, 0, len(all))
 	for _, o := range all {
@@ -166,10 +168,19 @@ func Observers(all ...Observer) Observer {
 type observers []Observer
 
 func (all observers) RequestBegan(ctx context.Context, e *RequestEvent) context.Context {
+	begun := 0
+	defer func() {
+		if begun < len(all) {
+			all[:begun].endEarly(ctx, *e)
+		}
+	}()
+
 	for _, o := range all {
 		own := *e
 		own.AppHeader = nil
 		ctx = o.RequestBegan(ctx, &own) //nolint:fatcontext // each adds to the one before
+		begun++
+
 		if len(own.AppHeader) == 0 {
 			continue
 		}
@@ -186,6 +197,16 @@ func (all observers) RequestBegan(ctx context.Context, e *RequestEvent) context.
 	return ctx
 }
 
+// errObserverPanicked is why a request ends whose RequestBegan has panicked.
+var errObserverPanicked = errors.New("the request was given up: another observer panicked in RequestBegan")
+
+// endEarly tells the observers that have begun a request that it ends, since another one has panicked.
+func (all observers) endEarly(ctx context.Context, e RequestEvent) {
+	e.Header, e.AppHeader = nil, nil
+	e.Err, e.Ended = errObserverPanicked, time.Since(e.Began)
+	all.RequestEnded(ctx, &e)
+}
+
 func (all observers) RequestEnded(ctx context.Context, e *RequestEvent) {
 	tell(all, e, func(o Observer, e *RequestEvent) { o.RequestEnded(ctx, e) })
 }
@@ -197,10 +218,19 @@ func (all observers) ProcessDetached(e *ProcessEvent) { tell(all, e, Observer.Pr
 func (all observers) RestartBegan(e *RestartEvent)    { tell(all, e, Observer.RestartBegan) }
 func (all observers) RestartEnded(e *RestartEvent)    { tell(all, e, Observer.RestartEnded) }
 
-// tell calls each observer with an event of its own, since the callee may keep it.
+// tell calls each observer with an event of its own, since the callee may keep it. As in runAll, the panic of one takes
+// the event from no other.
 func tell[E any](all observers, e *E, to func(Observer, *E)) {
-	for _, o := range all {
-		own := *e
+	told := 0
+	defer func() {
+		if told < len(all) {
+			tell(all[told:], e, to)
+		}
+	}()
+
+	for told < len(all) {
+		own, o := *e, all[told]
+		told++
 		to(o, &own)
 	}
 }

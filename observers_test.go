@@ -101,3 +101,47 @@ func TestObserversTellsEachInOrderWithAnEventOfItsOwn(t *testing.T) {
 	none := passenger.Observers()
 	require.Equal(t, t.Context(), none.RequestBegan(t.Context(), &e))
 }
+
+// failing is an observer that panics at one of its events.
+type failing struct {
+	passenger.NoObserver
+	at string
+}
+
+func (f failing) event(name string) {
+	if name == f.at {
+		panic("a fault in " + name)
+	}
+}
+
+func (f failing) RequestBegan(ctx context.Context, _ *passenger.RequestEvent) context.Context {
+	f.event("RequestBegan")
+	return ctx
+}
+
+func (f failing) RequestEnded(context.Context, *passenger.RequestEvent) { f.event("RequestEnded") }
+func (f failing) SpawnBegan(*passenger.SpawnEvent)                      { f.event("SpawnBegan") }
+
+// Each beginning has one end for the others, so that no gauge of theirs stays up.
+func TestPanicOfAnObserverTakesNoEventFromTheOthers(t *testing.T) {
+	for at, want := range map[string][]string{
+		"RequestBegan": {"a began after ", "a ended shop of a"},
+		"RequestEnded": {"a began after ", "b began after a", "a ended shop of ab", "b ended shop of ab"},
+		"SpawnBegan":   {"a SpawnBegan shop", "b SpawnBegan shop"},
+	} {
+		t.Run(at, func(t *testing.T) {
+			var notes []string
+			o := passenger.Observers(noter{"a", nil, &notes}, failing{at: at}, noter{"b", nil, &notes})
+
+			require.PanicsWithValue(t, "a fault in "+at, func() {
+				if at == "SpawnBegan" {
+					o.SpawnBegan(&passenger.SpawnEvent{AppName: "shop"})
+				}
+
+				ctx := o.RequestBegan(t.Context(), &passenger.RequestEvent{AppName: "shop"})
+				o.RequestEnded(ctx, &passenger.RequestEvent{AppName: "shop"})
+			})
+			require.Equal(t, want, notes)
+		})
+	}
+}

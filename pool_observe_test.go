@@ -104,3 +104,46 @@ func TestObserver(t *testing.T) {
 		require.NoError(t, pool.Close())
 	})
 }
+
+// attachments is an observer that waits with each process that was attached.
+type attachments struct {
+	passenger.NoObserver
+	wait chan struct{}
+}
+
+func (a attachments) ProcessAttached(*passenger.ProcessEvent) { <-a.wait }
+
+// A get waited for the observer of the process that it was to have, even when its context had ended.
+func TestSlowObserverHoldsUpNoGet(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		observer := attachments{wait: make(chan struct{})}
+		pool, err := passenger.New(passenger.Config{
+			Spawner:    spawnertest.New(spawnertest.Script{}),
+			Observer:   observer,
+			Logger:     passenger.Silent(),
+			SelfChecks: true,
+		})
+		require.NoError(t, err)
+
+		got := make(chan error, 1)
+		go func() {
+			s, err := pool.Get(t.Context(), options("a"))
+			if err == nil {
+				s.Close(passenger.KeepAlive)
+			}
+
+			got <- err
+		}()
+		synctest.Wait()
+
+		select {
+		case err := <-got:
+			require.NoError(t, err)
+		default:
+			t.Error("the get waits for the observer")
+		}
+
+		close(observer.wait)
+		require.NoError(t, pool.Close())
+	})
+}

@@ -28,7 +28,7 @@ type envKey struct{}
 
 // WithEnv returns a context for a request that has a copy of env, besides the variables that ctx has already. A
 // variable wins over a field of the client that would have the same name. A variable that only the server may set, as
-// PATH_INFO or HTTP_HOST, or whose name or value cannot be sent, fails the request.
+// PATH_INFO or HTTP_HOST, or whose name or value cannot be sent, fails the request; see [Env.Validate].
 func WithEnv(ctx context.Context, env Env) context.Context {
 	before, _ := ctx.Value(envKey{}).(Env)
 
@@ -50,16 +50,27 @@ var ownVariables = []string{
 	"HTTP_X_REQUEST_START",
 }
 
-func envOf(ctx context.Context) (Env, error) {
-	env, _ := ctx.Value(envKey{}).(Env)
-	for name, value := range env {
+// Validate reports a variable that fails each request with it: one that only the server sets, or whose name or value
+// cannot be sent.
+func (e Env) Validate() error {
+	for name, value := range e {
 		if name == "" || strings.ContainsAny(name, "=\x00") || strings.IndexByte(value, 0) >= 0 {
-			return nil, fmt.Errorf("%w: the variable %q has a name or value that no environment can have", errEnv, name)
+			return fmt.Errorf("the variable %q has a name or value that no environment can have: the name is empty or "+
+				"has a =, or there is a NUL", name)
 		}
 
 		if slices.Contains(ownVariables, name) {
-			return nil, fmt.Errorf("%w: only the server sets %s", errEnv, name)
+			return fmt.Errorf("only the server sets %s: use another name", name)
 		}
+	}
+
+	return nil
+}
+
+func envOf(ctx context.Context) (Env, error) {
+	env, _ := ctx.Value(envKey{}).(Env)
+	if err := env.Validate(); err != nil {
+		return nil, fmt.Errorf("%w: %w", errEnv, err)
 	}
 
 	return env, nil

@@ -23,6 +23,7 @@ func TestEnvironmentOfARequest(t *testing.T) {
 	})
 	serve(t, app, func(s *site) {
 		s.env = handler.Env{"REMOTE_USER": "alice", "HTTP_X_PLAN": "gold", "EMPTY": ""}
+		require.NoError(s, s.env.Validate())
 		resp, _ := s.do(http.MethodGet, "/", "", "X-Plan", "forged", "X-Other", "kept")
 		require.Equal(s, http.StatusOK, resp.StatusCode)
 		require.Equal(s, "alice", got["REMOTE_USER"])
@@ -42,6 +43,8 @@ func TestEnvironmentOfARequest(t *testing.T) {
 			{"A": "x\x00"},
 			{"PASSENGER_CONNECT_PASSWORD": "x"},
 		} {
+			require.Error(s, env.Validate(), "%v", env)
+
 			s.env = env
 			resp, _ := s.do(http.MethodGet, "/", "")
 			require.Equal(s, http.StatusInternalServerError, resp.StatusCode, "%v", env)

@@ -127,14 +127,10 @@ func (x *exchange) respondWithError(err error) {
 	x.client.writeUntimed(body)
 }
 
-// abort ends a response that cannot be finished, by the panic that net/http knows.
-func (x *exchange) abort(err error) {
+// abort leaves a response that was cut, by the panic that net/http knows.
+func (x *exchange) abort() {
 	x.h.cfg.Logger.V(1).Info("request cut", "app", x.h.appName(), "method", x.req.method(), "path", x.req.path(),
-		"reason", err.Error(), "requestId", x.req.mark.id)
-
-	if x.client.hasResponse() {
-		x.client.abort(err)
-	}
+		"reason", x.cut.Error(), "requestId", x.req.mark.id)
 
 	panic(http.ErrAbortHandler)
 }

@@ -32,8 +32,10 @@ type perRequest struct {
 	// ticket takes the response to the turbocache.
 	ticket turbocache.Ticket
 	event  passenger.RequestEvent
-	// reported reports whether the end of the request was reported.
-	reported bool
+	// reported reports whether the end of the request was reported, and ended whether the response is over.
+	reported, ended bool
+	// cut is why the response breaks off; nil means that it does not.
+	cut error
 	// streamEnded reports whether we have ended the stream that the response is.
 	streamEnded atomic.Bool
 	progress
@@ -73,6 +75,7 @@ func (x *exchange) free() {
 // program. A process without it would keep the session for ever, and a goroutine would use what free gives away.
 func (x *exchange) drop() {
 	if x.reported {
+		x.end() // the observer or the access log has panicked
 		return
 	}
 
@@ -91,6 +94,22 @@ func (x *exchange) drop() {
 	}
 
 	x.reportEnd(errPanicked)
+}
+
+// end ends the response, once.
+func (x *exchange) end() {
+	if x.ended {
+		return
+	}
+
+	x.ended = true
+
+	switch {
+	case x.cut == nil:
+		x.client.finish()
+	case x.client.hasResponse():
+		x.client.abort(x.cut)
+	}
 }
 
 // run takes the request to the application and its response to the client.

@@ -126,17 +126,19 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 
 	// What has begun cannot become an error page, and a client that has gone needs none.
-	cut := err != nil && (x.client.hasResponse() || errors.Is(err, errClientGone))
-	if err != nil && !cut {
+	if err != nil && (x.client.hasResponse() || errors.Is(err, errClientGone)) {
+		x.cut = err
+	} else if err != nil {
 		x.respondWithError(err)
 	}
 
 	x.reportEnd(err)
-	if cut {
-		x.abort(err)
+	x.end()
+
+	if x.cut != nil {
+		x.abort()
 	}
 
-	x.client.finish()
 	x.client.waitForSender()
 	h.refused.Flush(func(more int) {
 		h.cfg.Logger.Info("requests were refused: the queue was full", "app", h.appName(), "requests", more)

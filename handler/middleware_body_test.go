@@ -299,3 +299,29 @@ func TestBodyThatReturnsNothingForEverIsRefused(t *testing.T) {
 		})
 	})
 }
+
+// Middleware that closes a body, and puts no other in its place, leaves none to forward: that is a fault of the server,
+// and no client that has gone.
+func TestBodyThatMiddlewareHasClosedIs500(t *testing.T) {
+	closing := func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			_ = r.Body.Close()
+			next.ServeHTTP(w, r)
+		})
+	}
+
+	bothWays(t, func(t *testing.T, cfg handler.Config) {
+		whole := 0
+		serveBehind(t, wholeBodies(&whole), cfg, closing, func(s *site) {
+			for _, size := range []int{5, 200 << 10} {
+				for _, chunked := range []bool{false, true} {
+					require.Equal(s, http.StatusInternalServerError, s.post(size, chunked).StatusCode)
+				}
+			}
+
+			require.Zero(s, whole)
+			require.Zero(s, s.sessions())
+			require.Equal(s, http.StatusOK, s.post(0, false).StatusCode)
+		})
+	})
+}

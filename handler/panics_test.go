@@ -13,6 +13,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/go-logr/logr/funcr"
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger"
@@ -197,5 +198,42 @@ func TestWriterThatPanicsWhereItCannotFlushOrHijackIsAsOneWithout(t *testing.T) 
 		resp, err := http.ReadResponse(bufio.NewReader(c), nil)
 		require.NoError(s, err)
 		require.Equal(s, http.StatusInternalServerError, resp.StatusCode)
+	})
+}
+
+// The logs are called when the response has begun, as observers are: their panic makes no part of it look whole, and a
+// whole one stays whole.
+func TestPanicOfALogMakesNoBrokenResponseLookWhole(t *testing.T) {
+	const begun = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nbegun,\r\n"
+
+	panicking := funcr.New(func(string, string) { panic("a fault in the log") }, funcr.Options{Verbosity: 1})
+
+	for name, cfg := range map[string]handler.Config{
+		"log":        {Logger: panicking},
+		"access log": {Logger: passenger.Silent(), AccessLog: panicking},
+	} {
+		for end, whole := range map[string]bool{"": false, "0\r\n\r\n": true} {
+			for _, version := range []string{"HTTP/1.1", "HTTP/2.0"} {
+				t.Run(fmt.Sprintf("%s, %t, by %s", name, whole, version), func(t *testing.T) {
+					app := scripted(func(_ *http.Request, c net.Conn) bool {
+						_, _ = io.WriteString(c, begun+end)
+						return true
+					})
+					serveBehind(t, app, cfg, swallowing, func(s *site) {
+						body, err := s.getBy(version)
+						require.Equal(s, whole, err == nil, "%q, %v", body, err)
+						require.Zero(s, s.sessions())
+					})
+				})
+			}
+		}
+	}
+}
+
+// swallowing recovers, and writes nothing.
+func swallowing(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer func() { _ = recover() }()
+		next.ServeHTTP(w, r)
 	})
 }

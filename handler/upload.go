@@ -164,7 +164,7 @@ func readError(err error) error {
 // program.
 func classifyReadError(err error) error {
 	switch {
-	case errors.Is(err, errBodyLength):
+	case errors.Is(err, errBodyLength), errors.Is(err, http.ErrBodyReadAfterClose):
 		return errBodyLength
 	case as[*http.MaxBytesError](err):
 		return errBodyTooLarge
@@ -172,8 +172,7 @@ func classifyReadError(err error) error {
 		return errClientSlow
 	}
 
-	if _, ok := errors.AsType[net.Error](err); ok || errors.Is(err, io.ErrUnexpectedEOF) ||
-		errors.Is(err, http.ErrBodyReadAfterClose) {
+	if as[net.Error](err) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return errClientGone
 	}
 

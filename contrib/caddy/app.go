@@ -43,6 +43,10 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 // Provision makes the pool, or joins the existing one.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.ctx, a.sites = ctx, map[identity]*Handler{}
+	if err := a.replacePlaceholders(); err != nil {
+		return fmt.Errorf("passenger: %w", err)
+	}
+
 	if a.MaxPoolSize < 0 {
 		return fmt.Errorf("passenger: max_pool_size is %d: it must be at least 1, or 0 for %d", a.MaxPoolSize,
 			passenger.DefaultMaxPoolSize)
@@ -70,6 +74,14 @@ func (a *App) Provision(ctx caddy.Context) error {
 	}
 
 	return events.On("stopping", drainer{a})
+}
+
+func (a *App) replacePlaceholders() error {
+	return replaceTexts(map[string]*string{
+		"user_switching": &a.UserSwitching,
+		"default_user":   &a.DefaultUser,
+		"default_group":  &a.DefaultGroup,
+	})
 }
 
 // Start starts the minimum of each application, before the first request.

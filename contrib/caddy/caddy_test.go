@@ -291,6 +291,8 @@ func TestWrongOptionIsRefusedAndTheOldConfigurationServesOn(t *testing.T) {
 		{"error_details loud", `passenger for app: error_details is \"loud\": use auto, on or off`},
 		{"sticky_cookie \"a b\"\nsticky_sessions", `passenger for app: sticky_cookie: the name \"a b\" of the cookie`},
 		{"environment {http.request.host}", `use a placeholder that does not depend on a request, such as {env.NAME}`},
+		{"request_env PATH_INFO {http.request.uri}", `passenger for app: request_env: only the server sets PATH_INFO`},
+		{"request_env A=B x", `passenger for app: request_env: the variable \"A=B\" has a name or value`},
 		{"name a b", `name has too many arguments: \"b\" is one too many`},
 		{"user", `user has no value: write it behind the name`},
 	} {

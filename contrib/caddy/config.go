@@ -108,9 +108,60 @@ func describe(c *Config) string {
 
 // replacePlaceholders replaces the placeholders that do not depend on a request.
 func (c *Config) replacePlaceholders() error {
+	err := replaceTexts(map[string]*string{
+		"root":          &c.Root,
+		"name":          &c.Name,
+		"type":          &c.Type,
+		"startup_file":  &c.StartupFile,
+		"environment":   &c.Environment,
+		"user":          &c.User,
+		"group":         &c.Group,
+		"base_uri":      &c.BaseURI,
+		"ruby":          &c.Ruby,
+		"python":        &c.Python,
+		"nodejs":        &c.NodeJS,
+		"asgi_server":   &c.ASGIServer,
+		"php_server":    &c.PHPServer,
+		"spawn_method":  &c.SpawnMethod,
+		"health_path":   &c.HealthPath,
+		"health_status": &c.HealthStatus,
+		"restart_dir":   &c.RestartDir,
+		"sticky_cookie": &c.StickyCookie,
+		"error_details": &c.ErrorDetails,
+	})
+	if err != nil {
+		return err
+	}
+
+	for option, list := range map[string][]string{
+		"command":                     c.Command,
+		"env_files":                   c.EnvFiles,
+		"php_ini":                     c.PHPIni,
+		"unlimited_concurrency_paths": c.UnlimitedConcurrencyPaths,
+	} {
+		for i := range list {
+			if err := replaceTexts(map[string]*string{option: &list[i]}); err != nil {
+				return err
+			}
+		}
+	}
+
+	for name, value := range c.Env {
+		if err := replaceTexts(map[string]*string{"env " + name: &value}); err != nil {
+			return err
+		}
+
+		c.Env[name] = value
+	}
+
+	return nil
+}
+
+// replaceTexts replaces the placeholders in the texts of options.
+func replaceTexts(texts map[string]*string) error {
 	repl := caddy.NewReplacer()
 
-	replace := func(option string, text *string) error {
+	for option, text := range texts {
 		got, err := repl.ReplaceOrErr(*text, false, true)
 		if err != nil {
 			return fmt.Errorf("%s %q: %w: use a placeholder that does not depend on a request, such as {env.NAME}",
@@ -118,47 +169,6 @@ func (c *Config) replacePlaceholders() error {
 		}
 
 		*text = got
-
-		return nil
-	}
-	for option, text := range map[string]*string{
-		"root":         &c.Root,
-		"name":         &c.Name,
-		"startup_file": &c.StartupFile,
-		"environment":  &c.Environment,
-		"user":         &c.User,
-		"group":        &c.Group,
-		"base_uri":     &c.BaseURI,
-		"ruby":         &c.Ruby,
-		"python":       &c.Python,
-		"nodejs":       &c.NodeJS,
-		"php_server":   &c.PHPServer,
-		"restart_dir":  &c.RestartDir,
-		"health_path":  &c.HealthPath,
-	} {
-		if err := replace(option, text); err != nil {
-			return err
-		}
-	}
-
-	for i := range c.Command {
-		if err := replace("command", &c.Command[i]); err != nil {
-			return err
-		}
-	}
-
-	for i := range c.PHPIni {
-		if err := replace("php_ini", &c.PHPIni[i]); err != nil {
-			return err
-		}
-	}
-
-	for name, value := range c.Env {
-		if err := replace("env "+name, &value); err != nil {
-			return err
-		}
-
-		c.Env[name] = value
 	}
 
 	return nil
@@ -179,6 +189,11 @@ func (c *Config) handlerConfig() (handler.Config, error) {
 	details, ok := errorDetails[c.ErrorDetails]
 	if !ok {
 		return handler.Config{}, fmt.Errorf("error_details is %q: use auto, on or off", c.ErrorDetails)
+	}
+
+	// The values come with each request.
+	if err := handler.Env(c.RequestEnv).Validate(); err != nil {
+		return handler.Config{}, fmt.Errorf("request_env: %w", err)
 	}
 
 	if c.MaxRequestBody < 0 || c.MemoryLimit < 0 {

@@ -21,35 +21,43 @@ type Line struct {
 }
 
 // Tell calls log unless it has been called within the last Interval; more is the number of
-// calls left out since then.
+// calls left out since then. log runs without a lock: it may block, or cause the same event.
 func (l *Line) Tell(log func(more int)) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-
-	if !l.due() {
-		l.left.Add(1)
-		return
+	if more, due := l.take(true); due {
+		log(int(more))
 	}
-
-	l.told = time.Now()
-	log(int(l.left.Swap(0)))
 }
 
-// Flush calls log if there is something to tell that Tell has left out, and it is time to.
-// It costs no lock if there is nothing.
+// Flush calls log, as Tell does, if there is something to tell that Tell has left out, and it is
+// time to. It costs no lock if there is nothing.
 func (l *Line) Flush(log func(more int)) {
 	if l.left.Load() == 0 {
 		return
 	}
 
-	l.mu.Lock()
-	defer l.mu.Unlock()
-
-	if more := l.left.Load(); more > 0 && l.due() {
-		l.told = time.Now()
-		l.left.Add(-more)
+	if more, due := l.take(false); due {
 		log(int(more))
 	}
 }
 
-func (l *Line) due() bool { return l.told.IsZero() || time.Since(l.told) >= Interval }
+// take reports whether it is time to tell, and returns the number of messages left out. If it is not
+// time, a new message is one more of them.
+func (l *Line) take(isNew bool) (more int64, due bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+
+	switch {
+	case !l.told.IsZero() && time.Since(l.told) < Interval:
+		if isNew {
+			l.left.Add(1)
+		}
+
+		return 0, false
+	case !isNew && l.left.Load() == 0:
+		return 0, false
+	}
+
+	l.told = time.Now()
+
+	return l.left.Swap(0), true
+}

@@ -37,3 +37,19 @@ func TestTheSameIsToldOncePerInterval(t *testing.T) {
 		require.Equal(t, []int{0, 4, 2}, told)
 	})
 }
+
+// A log sink that blocks must not stop those that have the same to tell, nor one that causes it again.
+func TestSlowLogHoldsUpNoOtherCaller(t *testing.T) {
+	var line ratelog.Line
+	line.Tell(func(more int) {
+		require.Zero(t, more)
+
+		others := make(chan struct{})
+		go func() {
+			defer close(others)
+			line.Tell(func(int) { t.Error("told twice") })
+			line.Flush(func(int) { t.Error("told twice") })
+		}()
+		<-others
+	})
+}

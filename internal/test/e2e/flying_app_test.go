@@ -50,10 +50,17 @@ func playTenant() (status int) {
 }
 
 func serveTenant(w http.ResponseWriter, r *http.Request) {
-	switch r.URL.Path {
+	path := r.URL.Path
+	if strings.HasPrefix(path, "/cable/") {
+		path = "/cable"
+	}
+
+	switch path {
 	case "/print":
 		fmt.Println(r.URL.RawQuery)
 	case "/cable":
+		w.Header().Set("X-Target", r.RequestURI)
+
 		conn, err := websocket.Accept(w, r, nil)
 		if err != nil {
 			return

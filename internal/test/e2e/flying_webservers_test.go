@@ -80,6 +80,15 @@ func TestFlyingBehindWebServers(t *testing.T) {
 			require.NoError(t, err)
 			require.Equal(t, http.StatusSwitchingProtocols, resp.StatusCode)
 
+			// Socket.IO's path ends in a slash.
+			for _, target := range []string{"/cable/", "/cable/index.php", "/cable/a%2Fb?c=%2F", "/cable/.x"} {
+				below, resp, err := websocket.Dial(ctx, "ws://go.test"+target,
+					&websocket.DialOptions{HTTPClient: client.Client})
+				require.NoError(t, err, target)
+				require.Equal(t, target, resp.Header.Get("X-Target"))
+				require.NoError(t, below.Close(websocket.StatusNormalClosure, ""))
+			}
+
 			for _, text := range []string{"hello", strings.Repeat("x", 30000)} {
 				require.NoError(t, conn.Write(ctx, websocket.MessageText, []byte(text)))
 				_, data, err := conn.Read(ctx)
