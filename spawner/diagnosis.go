@@ -266,7 +266,7 @@ func startFault(path string, err error) error {
 		f.problem = processLimit
 	case errors.Is(err, syscall.ENOMEM):
 		f.problem = memoryLimit
-	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+	case lacksDescriptors(err):
 		f.problem = descriptorLimit
 	case errors.Is(err, syscall.ENOEXEC):
 		f.problem = badFormat
@@ -282,6 +282,9 @@ func startFault(path string, err error) error {
 
 	return f
 }
+
+// lacksDescriptors reports whether this program, or the system, has no descriptor left.
+func lacksDescriptors(err error) bool { return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) }
 
 // scriptInterpreter returns what stands behind #! in the first line of a
 // script.
