@@ -105,7 +105,7 @@ func newLogFile(path string, f *os.File, format logFormat) *logFile {
 // OpenLogFile opens a log file, for what is started with it as its output.
 func OpenLogFile(path string) (*os.File, error) {
 	f, err := openLogFile(path)
-	return f, withOption(err, "--log-file")
+	return f, withOption(err, logOption)
 }
 
 func openLogFile(path string) (*os.File, error) {

@@ -267,7 +267,7 @@ func (s *Server) prepareSite(output *appOutput) (err error) {
 	}
 
 	if s.access, requests.AccessLog, err = openAccessLog(s.cfg.AccessLog); err != nil {
-		return withOption(err, "--access-log")
+		return accessLogError(err)
 	}
 
 	s.cfg.warnOfBuffers(s.log)
@@ -462,5 +462,5 @@ func (s *Server) refresh() error {
 		return nil
 	}
 
-	return s.access.reopen()
+	return accessLogError(s.access.reopen())
 }
