@@ -88,6 +88,7 @@ func (a *appOutput) use(path string) (*appLogFile, error) {
 			return nil, appLogError{withOption(err, appLogOption)}
 		}
 
+		opened.tellIn(a.log, appLogOption)
 		f = &appLogFile{logFile: opened}
 		a.files[path] = f
 	}

@@ -270,6 +270,10 @@ func (s *Server) prepareSite(output *appOutput) (err error) {
 		return accessLogError(err)
 	}
 
+	if s.access != nil {
+		s.access.tellIn(s.log, accessLogOption)
+	}
+
 	s.cfg.warnOfBuffers(s.log)
 	s.requests = newRequestLog(s.cfg)
 	requests.AccessLog = s.requests.with(requests.AccessLog)
