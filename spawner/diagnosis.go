@@ -284,7 +284,9 @@ func startFault(path string, err error) error {
 }
 
 // lacksDescriptors reports whether this program, or the system, has no descriptor left.
-func lacksDescriptors(err error) bool { return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE) }
+func lacksDescriptors(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
 
 // scriptInterpreter returns what stands behind #! in the first line of a
 // script.
