@@ -198,8 +198,8 @@ func (r *running) notStarted(err error) error {
 
 	r.complain(err.Error())
 
-	if errors.Is(err, syscall.EMFILE) {
-		r.complain(tooFewFiles)
+	if advice := limitAdvice(err); advice != "" {
+		r.complain(advice)
 	}
 
 	return errSaid

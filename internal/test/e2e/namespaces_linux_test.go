@@ -176,6 +176,10 @@ func TestFlyingNamesUserWhoIsNotInTheDatabase(t *testing.T) {
 			require.Equal(t, 1, cmd.ProcessState.ExitCode(), "%s", out)
 			require.Contains(t, string(out), "passenger: ")
 			require.Contains(t, string(out), "unknown user bin")
+			if option == "--user" {
+				require.Contains(t, string(out), "without this option")
+			}
+
 			box.RequireClean(t)
 		})
 	}
