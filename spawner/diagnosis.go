@@ -166,6 +166,9 @@ func (d *diagnosis) find() fault {
 		return fault{problem: factoryClosed}
 	case errors.Is(d.err, errPortTaken):
 		return fault{problem: portTaken}
+	case lacksDescriptors(d.err):
+		// Whatever could not be opened for want of them is not at fault.
+		return fault{problem: descriptorLimit, err: d.err}
 	case errors.As(d.err, &f):
 		return *f
 	case errors.As(d.err, &p):

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gopassenger/passenger/internal/agent"
 	"github.com/gopassenger/passenger/internal/printable"
+	"github.com/gopassenger/passenger/internal/watchdog"
 )
 
 // running is a server that start has started.
@@ -198,7 +199,7 @@ func (r *running) notStarted(err error) error {
 
 	r.complain(err.Error())
 
-	if advice := limitAdvice(err); advice != "" {
+	if advice := watchdog.LimitAdvice(err); advice != "" {
 		r.complain(advice)
 	}
 
