@@ -321,3 +321,21 @@ func TestRackPreloaderStderr(t *testing.T) {
 		p.out.await(t, "closed the connection before")
 	}
 }
+
+// The thread that saves memory is not worth a request, where the user's limit on processes is reached.
+// Faults: F9.
+func TestRackWorkerServesWithoutAThread(t *testing.T) {
+	t.Parallel()
+
+	file := writeRackApp(t, `PhusionPassenger.on_event(:starting_worker_process) do
+  def Thread.new(*)
+    raise ThreadError, "can't create Thread: Resource temporarily unavailable"
+  end
+end
+
+run lambda { |env| [200, {}, ["on the main thread: #{Thread.current == Thread.main}"]] }
+`)
+	p := startPreloader(t, rackPreloaderSpec(t, file))
+	w := p.spawn(t, rackWorkerSpec())
+	require.Equal(t, "on the main thread: true", w.get(t, "/").body)
+}
