@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -244,6 +245,20 @@ run ->(env) {}`)))
 		require.ErrorAs(t, replyErr, &err)
 		require.Equal(t, loaderproto.AppError, err.Kind)
 		require.Contains(t, err.Message.Text, "cannot fork")
+	}
+
+	// So is one after which there is no thread that waits for the worker, which would hold the reply open.
+	p = startPreloader(t, rackPreloaderSpec(t, writeRackApp(t, `
+def Thread.new(*) = raise(ThreadError, "can't create Thread: Resource temporarily unavailable")
+run ->(env) {}`)))
+	for range 2 {
+		conn := p.dial(t)
+		require.NoError(t, conn.SetDeadline(time.Now().Add(30*time.Second)))
+		require.NoError(t, loaderproto.SendSpawnCommand(conn, &rackWorkerSpec().request))
+		_, _, replyErr := loaderproto.ReadSpawnReply(conn)
+		require.ErrorAs(t, replyErr, &err)
+		require.Equal(t, loaderproto.AppError, err.Kind)
+		require.Contains(t, err.Message.Text, "cannot fork: can't create Thread")
 	}
 }
 
