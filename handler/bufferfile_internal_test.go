@@ -14,7 +14,8 @@ func TestErrorsOfBuffersSayWhatToDo(t *testing.T) {
 
 	for cause, want := range map[error]string{
 		syscall.ENOSPC: "no space left on device: free some space or inodes, or set another one (data_buffer_dir)",
-		syscall.EDQUOT: "disk quota exceeded: raise the quota of the server's user, or set another one (data_buffer_dir)",
+		syscall.EDQUOT: "disk quota exceeded: raise the quota of the server's user, or set another one " +
+			"(data_buffer_dir)",
 		syscall.EFBIG:  "file too large: raise the limit on the size of files (ulimit -f, or LimitFSIZE= of a service)",
 		syscall.EMFILE: "too many open files: raise the limit on open files (ulimit -n, or LimitNOFILE= of a service)",
 		syscall.ENOENT: "no such file or directory: make it, or set another one (data_buffer_dir)",

@@ -343,9 +343,7 @@ func TestRackWorkerServesWithoutAThread(t *testing.T) {
 	t.Parallel()
 
 	file := writeRackApp(t, `PhusionPassenger.on_event(:starting_worker_process) do
-  def Thread.new(*)
-    raise ThreadError, "can't create Thread: Resource temporarily unavailable"
-  end
+  def Thread.new(*) = raise(ThreadError, "can't create Thread: Resource temporarily unavailable")
 end
 
 run lambda { |env| [200, {}, ["on the main thread: #{Thread.current == Thread.main}"]] }

@@ -141,8 +141,8 @@ func TestReport(t *testing.T) {
 		{
 			&os.PathError{Op: "fork/exec", Path: "x", Err: syscall.ENOMEM},
 			"passenger: fork/exec x: cannot allocate memory\n" +
-				"passenger: there is not enough memory to start a process: end some, add memory or swap, or raise the " +
-				"limit of the service or container\n", 1,
+				"passenger: there is not enough memory to start a process: end some, add memory or swap, or raise " +
+				"the limit of the service or container\n", 1,
 		},
 		{
 			&os.PathError{Op: "read", Path: "x", Err: syscall.EAGAIN},

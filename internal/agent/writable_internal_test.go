@@ -16,8 +16,10 @@ func TestErrorsOfPlacesSayWhatToDo(t *testing.T) {
 	for cause, want := range map[error]string{
 		syscall.EROFS:  "read-only file system: name a place that the server's user can write to with --pid-file",
 		syscall.EACCES: "permission denied: name a place that the server's user can write to with --pid-file",
-		syscall.ENOSPC: "no space left on device: free some space or inodes there, or name another place with --pid-file",
-		syscall.EDQUOT: "disk quota exceeded: raise the quota of the server's user, or name another place with --pid-file",
+		syscall.ENOSPC: "no space left on device: free some space or inodes there, or name another place " +
+			"with --pid-file",
+		syscall.EDQUOT: "disk quota exceeded: raise the quota of the server's user, or name another place " +
+			"with --pid-file",
 		syscall.EFBIG:  "file too large: raise the limit on the size of files (ulimit -f, or LimitFSIZE= of a service)",
 		syscall.EEXIST: "file exists",
 	} {

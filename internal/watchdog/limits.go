@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// LimitAdvice returns what to do about a limit of the system that an error is of; empty means that it is of none. It may
-// be met wherever a file is opened or a process started, and the error says what to do about that file.
+// LimitAdvice returns what to do about a limit of the system that an error is of; empty means that it is of none. A
+// limit may be met wherever a file is opened or a process started, and the error says what to do about that file.
 func LimitAdvice(err error) string {
 	switch {
 	case errors.Is(err, syscall.EMFILE):
