@@ -107,7 +107,8 @@ func (s *state) examineFree(dir directory) error {
 }
 
 func (s *state) examineAge(reason string) error {
-	if time.Since(time.Unix(s.st.Mtim.Unix())) < maxCreation {
+	// The clock may have been set back since.
+	if time.Since(time.Unix(s.st.Mtim.Unix())).Abs() < maxCreation {
 		return errors.New("it is just being created or removed")
 	}
 

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -245,6 +246,20 @@ run ->(env) {}`)))
 		require.Equal(t, loaderproto.AppError, err.Kind)
 		require.Contains(t, err.Message.Text, "cannot fork")
 	}
+
+	// So is one after which there is no thread that waits for the worker, which would hold the reply open.
+	p = startPreloader(t, rackPreloaderSpec(t, writeRackApp(t, `
+def Thread.new(*) = raise(ThreadError, "can't create Thread: Resource temporarily unavailable")
+run ->(env) {}`)))
+	for range 2 {
+		conn := p.dial(t)
+		require.NoError(t, conn.SetDeadline(time.Now().Add(30*time.Second)))
+		require.NoError(t, loaderproto.SendSpawnCommand(conn, &rackWorkerSpec().request))
+		_, _, replyErr := loaderproto.ReadSpawnReply(conn)
+		require.ErrorAs(t, replyErr, &err)
+		require.Equal(t, loaderproto.AppError, err.Kind)
+		require.Contains(t, err.Message.Text, "cannot fork: can't create Thread")
+	}
 }
 
 func TestRackPreloaderCommands(t *testing.T) {
@@ -320,4 +335,20 @@ func TestRackPreloaderStderr(t *testing.T) {
 		require.NoError(t, conn.CloseWrite())
 		p.out.await(t, "closed the connection before")
 	}
+}
+
+// The thread that saves memory is not worth a request, where the user's limit on processes is reached.
+// Faults: F9.
+func TestRackWorkerServesWithoutAThread(t *testing.T) {
+	t.Parallel()
+
+	file := writeRackApp(t, `PhusionPassenger.on_event(:starting_worker_process) do
+  def Thread.new(*) = raise(ThreadError, "can't create Thread: Resource temporarily unavailable")
+end
+
+run lambda { |env| [200, {}, ["on the main thread: #{Thread.current == Thread.main}"]] }
+`)
+	p := startPreloader(t, rackPreloaderSpec(t, file))
+	w := p.spawn(t, rackWorkerSpec())
+	require.Equal(t, "on the main thread: true", w.get(t, "/").body)
 }

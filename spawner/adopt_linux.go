@@ -11,10 +11,13 @@ import (
 )
 
 // canAdopt reports whether processes that a preloader starts can be identified for
-// good, for which Linux 5.3 is needed.
+// good, for which Linux 5.3 and /proc are needed.
 var canAdopt = sync.OnceValue(func() bool {
-	fd, err := unix.PidfdOpen(os.Getpid(), 0)
-	return err == nil && unix.Close(fd) == nil
+	// No process has this ID. A successful call would need a descriptor, which may be missing now and not later.
+	_, err := unix.PidfdOpen(-1, 0)
+	_, procErr := os.Stat("/proc/self/status")
+
+	return errors.Is(err, unix.EINVAL) && procErr == nil
 })
 
 // adopted is a process that a preloader has started and that is ours to end.

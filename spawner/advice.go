@@ -308,7 +308,27 @@ var wordings = map[problem]wording{
 	readOnly: {
 		CategoryStartup, "the application writes to a file system that is read-only: {subject}",
 		"Let it write to the directory that TMPDIR names (/tmp), or to a volume that is mounted where it writes, as " +
-			"an emptyDir in Kubernetes.",
+			"an emptyDir in Kubernetes. Its sockets are in the directory that instance_registry_dir names.",
+	},
+	noSpace: {
+		CategoryStartup, "the application finds no space left on a disk: {subject}",
+		"Free some space or inodes where it writes, or raise the quota of its user {user}. Its sockets are in the " +
+			"directory that instance_registry_dir names.",
+	},
+	noDescriptors: {
+		CategoryStartup, "the application may open no further files: {subject}",
+		"Raise its limit on open files (app_file_descriptor_ulimit, or LimitNOFILE of the service), or let it open " +
+			"fewer.",
+	},
+	noMemory: {
+		CategoryStartup, "the application gets no memory: {subject}",
+		"Add memory, run fewer processes, or raise the limit that it met: that of the service or container, of " +
+			"addresses (ulimit -v), or its interpreter's own (--max-old-space-size of Node.js, memory_limit of PHP).",
+	},
+	noThread: {
+		CategoryStartup, "the application cannot start a thread or process: {subject}",
+		"The limit on processes, which threads count for, is reached. Let it start fewer, or raise the limit of its " +
+			"user {user} (ulimit -u) or that of the service (TasksMax) or container (pids).",
 	},
 	permissionDenied: {
 		CategoryStartup, "the application may not do what it needs to: {subject}",

@@ -74,6 +74,49 @@ func TestCommonCauses(t *testing.T) {
 			spawner.CategoryExplained, "writes to a file system that is read-only", "TMPDIR",
 		},
 		{
+			"full disk, Python", python, "import errno, os\nraise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))\n",
+			nil, spawner.CategoryExplained, "finds no space left on a disk", "instance_registry_dir",
+		},
+		{
+			"full disk, Ruby", ruby, "raise Errno::ENOSPC, 'cache'\n", nil, spawner.CategoryExplained,
+			"finds no space left on a disk", "space or inodes",
+		},
+		{
+			"full disk, Node.js", node, "throw new Error('ENOSPC: no space left on device, write')\n", nil,
+			spawner.CategoryExplained, "finds no space left on a disk", "space or inodes",
+		},
+		{
+			"disk quota, Ruby", ruby, "raise Errno::EDQUOT, 'cache'\n", nil, spawner.CategoryExplained,
+			"finds no space left on a disk", "quota of its user",
+		},
+		{
+			"open files, Python", python, "keep = [open('/dev/null') for _ in range(10000)]\n",
+			func(a *spawner.App) { a.FileLimit = 64 }, spawner.CategoryExplained, "may open no further files",
+			"app_file_descriptor_ulimit",
+		},
+		{
+			"open files, Ruby", ruby, "KEEP = Array.new(10_000) { File.open('/dev/null') }\n",
+			func(a *spawner.App) { a.FileLimit = 64 }, spawner.CategoryExplained, "may open no further files",
+			"app_file_descriptor_ulimit",
+		},
+		{
+			"memory, Python", python, "import resource\n" +
+				"resource.setrlimit(resource.RLIMIT_AS, (1 << 30, 1 << 30))\nbytearray(1 << 31)\n", nil,
+			spawner.CategoryExplained, "gets no memory", "ulimit -v",
+		},
+		{
+			"memory, Ruby", ruby, "Process.setrlimit(:AS, 1 << 30)\n'x' * (1 << 31)\n", nil,
+			spawner.CategoryExplained, "gets no memory", "ulimit -v",
+		},
+		{
+			"threads, Python", python, "raise RuntimeError(\"can't start new thread\")\n", nil,
+			spawner.CategoryExplained, "cannot start a thread", "TasksMax",
+		},
+		{
+			"threads, Ruby", ruby, "raise ThreadError, \"can't create Thread: Resource temporarily unavailable\"\n", nil,
+			spawner.CategoryExplained, "cannot start a thread", "TasksMax",
+		},
+		{
 			"exits with 0", "start", "exit 0", func(a *spawner.App) { a.StartCommand = []string{"sh", "start"} },
 			spawner.CategoryStartup, "ended by itself without serving requests", "",
 		},

@@ -96,6 +96,69 @@ func TestSpawnFailsCleanlyWithoutDescriptors(t *testing.T) {
 	require.Equal(t, zero, now)
 }
 
+// A worker that cannot be held for want of a descriptor says nothing of its preloader.
+// Faults: F2.
+func TestPreloaderIsNotBlamedForMissingDescriptors(t *testing.T) {
+	leakgate.Check(t)
+
+	worker := exec.CommandContext(t.Context(), "/bin/cat")
+	stdin, err := worker.StdinPipe()
+	require.NoError(t, err)
+	require.NoError(t, worker.Start())
+
+	// The first is for the process, the second for a file of /proc.
+	for spare := range 2 {
+		restore := leaveDescriptors(t, spare)
+		_, err := adopt(worker.Process.Pid, os.Getuid(), os.Getpid()+1)
+		restore()
+
+		var f *fault
+		require.ErrorAs(t, (&preloader{child: &child{exited: make(chan struct{})}}).explain(err), &f)
+		require.Equal(t, descriptorLimit, f.problem, err)
+	}
+
+	require.NoError(t, stdin.Close())
+	require.NoError(t, worker.Wait())
+}
+
+// leaveDescriptors takes all descriptors of this program but some, until restore is called.
+func leaveDescriptors(t *testing.T, spare int) (restore func()) {
+	t.Helper()
+
+	var old unix.Rlimit
+	require.NoError(t, unix.Getrlimit(unix.RLIMIT_NOFILE, &old))
+
+	entries, err := os.ReadDir("/proc/self/fd")
+	require.NoError(t, err)
+
+	limit := old
+	limit.Cur = uint64(len(entries) + 8)
+	require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &limit))
+
+	var taken []int
+
+	for {
+		fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		if err != nil {
+			break
+		}
+
+		taken = append(taken, fd)
+	}
+
+	for _, fd := range taken[:spare] {
+		_ = unix.Close(fd)
+	}
+
+	return func() {
+		for _, fd := range taken[spare:] {
+			_ = unix.Close(fd)
+		}
+
+		require.NoError(t, unix.Setrlimit(unix.RLIMIT_NOFILE, &old))
+	}
+}
+
 // Many processes end at about the same time, and each end looks through all that there are.
 func TestLookThroughProcessesKeepsNoDescriptor(t *testing.T) {
 	descriptors := func() int {

@@ -15,6 +15,14 @@ const (
 		`must set|not found|not provided`
 )
 
+// What interpreters say where the system, or a limit, gives them no memory and no thread or process.
+const (
+	isNoMemory = `\bMemoryError\b|\bNoMemoryError\b|\bcannot allocate memory\b|\bheap out of memory\b|` +
+		`\bAllowed memory size of \d+ bytes exhausted`
+	isNoThread = `can't start new thread|can't create Thread|pthread_create failed|failed to create new OS thread|` +
+		`Resource temporarily unavailable - fork|BlockingIOError: \[Errno 11\] Resource temporarily unavailable`
+)
+
 // clues are what interpreters print. The first group is the subject; the first
 // that matches counts.
 var clues = []struct {
@@ -33,6 +41,10 @@ var clues = []struct {
 	{lazy(`((?:SyntaxError|IndentationError|TabError): .*)`), syntaxError},
 	{lazy(`(.*syntax errors? found.*|.*: syntax error,? .*)`), syntaxError},
 	{lazy(`(.*\b[Rr]ead-only file system.*)`), readOnly},
+	{lazy(`(?i)(.*\b(?:no space left on device|disk quota exceeded)\b.*)`), noSpace},
+	{lazy(`(?i)(.*\btoo many open files\b.*)`), noDescriptors},
+	{lazy(`(?i)(.*(?:` + isNoMemory + `).*)`), noMemory},
+	{lazy(`(?i)(.*(?:` + isNoThread + `).*)`), noThread},
 	{
 		lazy(`((?:PermissionError: |Errno::EACCES: |Error: EACCES).*|Permission denied .*\(Errno::EACCES\))`),
 		permissionDenied,
@@ -84,7 +96,7 @@ func (d *diagnosis) readClues(m *loaderproto.Message) (fault, bool) {
 
 	clue, ok := readClues(d.output)
 
-	return clue, ok && clue.problem != variableWanted && clue.problem != readOnly
+	return clue, ok && clue.problem != variableWanted && !clue.problem.isOfResources()
 }
 
 func readClues(text string) (fault, bool) {

@@ -166,6 +166,9 @@ func (d *diagnosis) find() fault {
 		return fault{problem: factoryClosed}
 	case errors.Is(d.err, errPortTaken):
 		return fault{problem: portTaken}
+	case lacksDescriptors(d.err):
+		// Whatever could not be opened for want of them is not at fault.
+		return fault{problem: descriptorLimit, err: d.err}
 	case errors.As(d.err, &f):
 		return *f
 	case errors.As(d.err, &p):
@@ -266,7 +269,7 @@ func startFault(path string, err error) error {
 		f.problem = processLimit
 	case errors.Is(err, syscall.ENOMEM):
 		f.problem = memoryLimit
-	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE):
+	case lacksDescriptors(err):
 		f.problem = descriptorLimit
 	case errors.Is(err, syscall.ENOEXEC):
 		f.problem = badFormat
@@ -281,6 +284,11 @@ func startFault(path string, err error) error {
 	}
 
 	return f
+}
+
+// lacksDescriptors reports whether this program, or the system, has no descriptor left.
+func lacksDescriptors(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
 }
 
 // scriptInterpreter returns what stands behind #! in the first line of a

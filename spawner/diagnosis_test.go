@@ -27,6 +27,21 @@ func TestEveryProblemHasWords(t *testing.T) {
 	}
 }
 
+// A start that fails for want of descriptors names them, whatever could not be opened.
+// Faults: F2.
+func TestMissingDescriptorsAreTheProblem(t *testing.T) {
+	for _, cause := range []error{syscall.EMFILE, syscall.ENFILE} {
+		err := &fs.PathError{Op: "openat", Path: ".python-version", Err: cause}
+		for _, p := range []problem{versionUnclear, envFileUnusable, dirUnusable, rootUnusable, notServing} {
+			d := &diagnosis{app: &App{Root: "/app"}, err: &fault{problem: p, subject: "x", err: err}}
+			e := &SpawnError{}
+			d.explain(e)
+			require.Equal(t, "there are not enough file descriptors to start a process: "+cause.Error(), e.Summary)
+			require.Contains(t, e.Advice, "LimitNOFILE")
+		}
+	}
+}
+
 func TestClues(t *testing.T) {
 	exited := &loaderproto.Error{Kind: loaderproto.ExitedEarly}
 	for _, test := range []struct{ output, summary string }{

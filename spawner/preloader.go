@@ -143,6 +143,11 @@ func (p *preloader) explain(err error) error {
 		return &fault{problem: preloaderHangs, err: err}
 	}
 
+	// It is this program that has none, and nothing is wrong with the preloader.
+	if lacksDescriptors(err) {
+		return &fault{problem: descriptorLimit, err: err}
+	}
+
 	grace := time.NewTimer(exitGrace)
 	defer grace.Stop()
 
@@ -220,8 +225,10 @@ func (p *preloader) adopt(pid int, a *attempt) (leader, error) {
 	case errors.Is(err, errWorkerEnded):
 		// What it said before is still to be read.
 		return endedProcess{status}, nil
-	case err != nil:
+	case errors.Is(err, errForeignWorker):
 		return nil, &fault{problem: foreignWorker, err: err}
+	case err != nil:
+		return nil, err
 	default:
 		worker.status = status
 		return worker, nil

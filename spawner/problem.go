@@ -67,6 +67,10 @@ const (
 	gemsMissing
 	syntaxError
 	readOnly
+	noSpace
+	noDescriptors
+	noMemory
+	noThread
 	permissionDenied
 	portInUse
 	variableMissing
@@ -89,3 +93,6 @@ func (p problem) isOfServing() bool { return notServingSocket <= p && p <= loopb
 
 // isOfCheck reports whether the process started, and failed when it was asked.
 func (p problem) isOfCheck() bool { return unhealthy <= p && p <= endedInCheck }
+
+// isOfResources reports whether the application lacks what the system gives, which many programs only warn of.
+func (p problem) isOfResources() bool { return readOnly <= p && p <= noThread }

@@ -78,7 +78,8 @@ func (s *smart) fork(ctx context.Context, a *attempt) error {
 
 		s.preloader.kill()
 		s.preloader = nil
-		if cause != nil || tries == maxTries {
+		// Another preloader would need more descriptors than this one.
+		if cause != nil || tries == maxTries || lacksDescriptors(err) {
 			return err
 		}
 

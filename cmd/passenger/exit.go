@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"syscall"
 
 	"github.com/gopassenger/passenger/internal/printable"
+	"github.com/gopassenger/passenger/internal/watchdog"
 )
 
 // exitError ends the program with a status, after what there is to say, which is
@@ -26,9 +26,6 @@ func exit(status int, format string, args ...any) error {
 // errSaid ends the program with status 1 when everything was said.
 var errSaid = &exitError{status: 1}
 
-// tooFewFiles is what to do about EMFILE.
-const tooFewFiles = "the limit on open files is too low: raise it (ulimit -n, or LimitNOFILE= of a service)"
-
 // report says why program ends and returns the status to end it with.
 func report(w io.Writer, program string, err error) (status int) {
 	w = printable.TextWriter(w)
@@ -42,9 +39,8 @@ func report(w io.Writer, program string, err error) (status int) {
 
 	// There may be several errors, a line each.
 	fmt.Fprintf(w, "%s: %s\n", program, strings.ReplaceAll(err.Error(), "\n", "\n"+program+": "))
-	if errors.Is(err, syscall.EMFILE) {
-		// It may happen wherever a file is opened, and the error says what to do about that file.
-		fmt.Fprintf(w, "%s: %s\n", program, tooFewFiles)
+	if advice := watchdog.LimitAdvice(err); advice != "" {
+		fmt.Fprintf(w, "%s: %s\n", program, advice)
 	}
 
 	return 1

@@ -26,9 +26,22 @@ func main() {
 		}
 	}
 
+	setPath()
+
 	program := newProgram(filepath.Base(os.Args[0]), os.Args[1:], signals)
 	if err := execute(context.Background(), program); err != nil {
 		os.Exit(report(os.Stderr, program.Name(), err))
+	}
+}
+
+// defaultPath is where programs are on most systems.
+const defaultPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+
+// setPath gives this program, and what it starts, a PATH where there is none: some supervisors and containers start
+// programs with an empty environment, in which no interpreter would be found. Shells do the same.
+func setPath() {
+	if _, ok := os.LookupEnv("PATH"); !ok {
+		_ = os.Setenv("PATH", defaultPath) // it fails for names and values that are not valid
 	}
 }
 

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -124,6 +125,28 @@ func TestReport(t *testing.T) {
 			&os.PathError{Op: "open", Path: "x", Err: syscall.EMFILE},
 			"passenger: open x: too many open files\n" +
 				"passenger: the limit on open files is too low: raise it (ulimit -n, or LimitNOFILE= of a service)\n", 1,
+		},
+		{
+			&os.PathError{Op: "open", Path: "x", Err: syscall.ENFILE},
+			"passenger: open x: too many open files in system\n" +
+				"passenger: the system has no room for further open files: end programs that have many, or raise its " +
+				"limit (fs.file-max)\n", 1,
+		},
+		{
+			fmt.Errorf("the core: %w", &os.PathError{Op: "fork/exec", Path: "x", Err: syscall.EAGAIN}),
+			"passenger: the core: fork/exec x: resource temporarily unavailable\n" +
+				"passenger: the limit on processes is reached: end some, or raise it (ulimit -u, TasksMax= of a " +
+				"service, or pids of a container)\n", 1,
+		},
+		{
+			&os.PathError{Op: "fork/exec", Path: "x", Err: syscall.ENOMEM},
+			"passenger: fork/exec x: cannot allocate memory\n" +
+				"passenger: there is not enough memory to start a process: end some, add memory or swap, or raise " +
+				"the limit of the service or container\n", 1,
+		},
+		{
+			&os.PathError{Op: "read", Path: "x", Err: syscall.EAGAIN},
+			"passenger: read x: resource temporarily unavailable\n", 1,
 		},
 	} {
 		var b strings.Builder

@@ -87,10 +87,9 @@ func (l *loader) checkRoot(cfg *agent.Config) error {
 	}
 
 	for _, dir := range dirs {
-		if who, name := changedBy(dir); who != "" {
+		if who, advice := changedBy(dir); who != "" {
 			l.warn(fmt.Sprintf("the server runs as root, and %s can change the application in %s, and so run any "+
-				"program as root: "+
-				"start it with --user %s", who, dir, name))
+				"program as root: %s", who, dir, advice))
 		}
 	}
 
@@ -136,9 +135,9 @@ func (l *loader) checkHooks(cfg *agent.Config) error {
 	return nil
 }
 
-// changedBy returns who beside root can change what is in a directory, and the user that
-// the server should run as; empty means no one but root.
-func changedBy(dir string) (who, name string) {
+// changedBy returns who beside root can change what is in a directory, and what to do
+// about that; empty means no one but root.
+func changedBy(dir string) (who, advice string) {
 	info, err := os.Stat(dir)
 	if err != nil {
 		// Validate reports it.
@@ -147,14 +146,15 @@ func changedBy(dir string) (who, name string) {
 
 	switch owner := trustedpath.Owner(info); {
 	case owner != 0:
-		name = strconv.Itoa(owner)
-		if account, err := user.LookupId(name); err == nil {
-			name = account.Username
+		id := strconv.Itoa(owner)
+		if account, err := user.LookupId(id); err == nil {
+			return "the user " + account.Username, "start it with --user " + account.Username
 		}
 
-		return "the user " + name, name
+		// Only users with a name can be an option.
+		return "the user " + id, "start it as that user, or make its files root's"
 	case info.Mode().Perm()&0o002 != 0:
-		return "everybody", "NAME"
+		return "everybody", "start it with --user NAME"
 	}
 
 	return "", ""

@@ -12,6 +12,7 @@ import (
 
 	"github.com/gopassenger/passenger/internal/agent"
 	"github.com/gopassenger/passenger/internal/printable"
+	"github.com/gopassenger/passenger/internal/watchdog"
 )
 
 // running is a server that start has started.
@@ -198,8 +199,8 @@ func (r *running) notStarted(err error) error {
 
 	r.complain(err.Error())
 
-	if errors.Is(err, syscall.EMFILE) {
-		r.complain(tooFewFiles)
+	if advice := watchdog.LimitAdvice(err); advice != "" {
+		r.complain(advice)
 	}
 
 	return errSaid

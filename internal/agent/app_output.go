@@ -85,9 +85,10 @@ func (a *appOutput) use(path string) (*appLogFile, error) {
 	if f == nil {
 		opened, err := openLog(path, a.format)
 		if err != nil {
-			return nil, appLogError{err}
+			return nil, appLogError{withOption(err, appLogOption)}
 		}
 
+		opened.tellIn(a.log, appLogOption)
 		f = &appLogFile{logFile: opened}
 		a.files[path] = f
 	}
@@ -130,7 +131,7 @@ func (a *appOutput) reopen() error {
 	errs := make([]error, 0, len(a.files))
 	for _, f := range a.files {
 		if err := f.reopen(); err != nil {
-			errs = append(errs, appLogError{err})
+			errs = append(errs, appLogError{withOption(err, appLogOption)})
 		}
 	}
 

@@ -74,6 +74,11 @@ type account struct {
 
 func lookUp(name string) (*account, error) {
 	found, err := user.Lookup(name)
+	if unknown := user.UnknownUserError(""); errors.As(err, &unknown) {
+		return nil, fmt.Errorf("%w: name one that 'getent passwd' shows, or start the server as the user that it is "+
+			"to be, without this option", err)
+	}
+
 	if err != nil {
 		return nil, err
 	}

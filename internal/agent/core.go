@@ -163,7 +163,7 @@ func (c *core) start(ctx context.Context) error {
 // openLog opens the log, and what the output of applications goes to.
 func (c *core) openLog() (err error) {
 	if c.logFile, err = openLog(c.cfg.Server.LogFile, c.cfg.Server.format(c.cfg.Server.LogFile)); err != nil {
-		return withOption(err, "--log-file")
+		return withOption(err, logOption)
 	}
 
 	c.level = newLogLevel(c.cfg.Server.LogLevel)
@@ -385,7 +385,7 @@ func (c *core) flushTransactions(ctx context.Context) {
 func (c *core) reopenLogs() error {
 	errs := []error{c.server.refresh(), c.output.reopen()}
 	if c.cfg.Server.LogFile != "" {
-		errs = append(errs, c.logFile.reopen())
+		errs = append(errs, withOption(c.logFile.reopen(), logOption))
 	}
 
 	err := errors.Join(errs...)

@@ -100,11 +100,11 @@ func (f *Flying) validate(c *Config) error {
 	// Another user cannot switch users, and the default ones need not exist.
 	if os.Geteuid() == 0 {
 		if _, err := user.Lookup(f.DefaultUser); err != nil {
-			fault("default_user: %w", err)
+			fault("default_user: %w: name one that 'getent passwd' shows", err)
 		}
 
 		if _, err := user.LookupGroup(f.DefaultGroup); f.DefaultGroup != "" && err != nil {
-			fault("default_group: %w", err)
+			fault("default_group: %w: name one that 'getent group' shows", err)
 		}
 	}
 

@@ -120,7 +120,7 @@ func Start(
 func (i *Instance) open(ctx context.Context, cfg *Config, ports *Ports) (err error) {
 	// The log comes first, since everything below may have something to say.
 	if i.logFile, err = openLog(cfg.LogFile, cfg.format(cfg.LogFile)); err != nil {
-		return withOption(err, "--log-file")
+		return withOption(err, logOption)
 	}
 
 	i.level = newLogLevel(cfg.LogLevel)
@@ -397,7 +397,7 @@ func (i *Instance) ReopenLogs() error {
 		return nil
 	}
 
-	err := i.logFile.reopen()
+	err := withOption(i.logFile.reopen(), logOption)
 	if err != nil {
 		i.log.Error(err, "cannot open the log file again")
 	}

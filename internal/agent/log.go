@@ -47,8 +47,13 @@ func newLogger(w io.Writer, level *logLevel, format logFormat) logr.Logger {
 	return logr.FromSlogHandler(newBlockHandler(w, level, format))
 }
 
-// standardOutput as the name of an access log.
-const standardOutput = "-"
+const (
+	// standardOutput is the name of an access log.
+	standardOutput  = "-"
+	accessLogOption = "--access-log"
+	appLogOption    = "--app-log-file"
+	logOption       = "--log-file"
+)
 
 // openAccessLog opens a file that gets a line of JSON for each request; "-" is
 // standard output, and no name no log, which is a nil file.
@@ -63,10 +68,19 @@ func openAccessLog(path string) (*logFile, logr.Logger, error) {
 
 	f, err := openLog(path, jsonFormat)
 	if err != nil {
-		return nil, logr.Logger{}, fmt.Errorf("the access log: %w", err)
+		return nil, logr.Logger{}, err
 	}
 
 	return f, jsonLogger(f), nil
+}
+
+// accessLogError says which file is meant, and by which option another one is named.
+func accessLogError(err error) error {
+	if err == nil {
+		return nil
+	}
+
+	return fmt.Errorf("the access log: %w", withOption(err, accessLogOption))
 }
 
 func jsonLogger(w io.Writer) logr.Logger {

@@ -10,7 +10,10 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/go-logr/logr"
+
 	"github.com/gopassenger/passenger/internal/ownfile"
+	"github.com/gopassenger/passenger/internal/ratelog"
 )
 
 const (
@@ -47,6 +50,10 @@ type logFile struct {
 	cut   bool
 	// lost counts lines that are missing at the end of the file, as when the disk is full.
 	lost int
+	// tell says elsewhere that lines are lost, and told is set while it was said; a nil tell says it nowhere.
+	tell     func(err error)
+	told     bool
+	failures ratelog.Line
 	// dir is the directory that the path led to when f was opened; nil means that it is unknown.
 	dir os.FileInfo
 }
@@ -105,7 +112,7 @@ func newLogFile(path string, f *os.File, format logFormat) *logFile {
 // OpenLogFile opens a log file, for what is started with it as its output.
 func OpenLogFile(path string) (*os.File, error) {
 	f, err := openLogFile(path)
-	return f, withOption(err, "--log-file")
+	return f, withOption(err, logOption)
 }
 
 func openLogFile(path string) (*os.File, error) {
@@ -212,6 +219,7 @@ func (l *logFile) write(lines []byte) (lost int) {
 	// The line that a full disk has cut must not run into the next one.
 	if l.cut {
 		if _, err := l.f.Write([]byte("\n")); err != nil {
+			l.failed(err)
 			return bytes.Count(lines, []byte("\n"))
 		}
 
@@ -221,9 +229,35 @@ func (l *logFile) write(lines []byte) (lost int) {
 	n, err := l.pipe.write(l.f, lines)
 	if err != nil {
 		l.cut = n > 0 && lines[n-1] != '\n'
+		l.failed(err)
+	} else {
+		l.told = false
 	}
 
 	return bytes.Count(lines[n:], []byte("\n"))
+}
+
+// failed says that lines are lost, once until lines are written again. It needs the lock writing.
+func (l *logFile) failed(err error) {
+	if l.tell == nil || l.told {
+		return
+	}
+
+	l.failures.Tell(func(int) {
+		l.told = true
+		l.tell(err)
+	})
+}
+
+// tellIn says in the server's log when lines of another log are lost, and by which option that is named.
+func (l *logFile) tellIn(log logr.Logger, option string) {
+	l.writing.Lock()
+	defer l.writing.Unlock()
+
+	l.tell = func(err error) {
+		log.Error(withOption(err, option), "cannot write to a log: its lines are lost until it works again", "option",
+			option)
+	}
 }
 
 // file is what is written to now, until the next reopen.

@@ -2,11 +2,13 @@ package agent
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -100,6 +102,36 @@ func TestLogLineIsCut(t *testing.T) {
 	got, err := os.ReadFile(f.Name())
 	require.NoError(t, err)
 	require.Equal(t, "\nnext\n", string(got))
+}
+
+// Lines that the access log or the log of an application loses are told in the server's log, once.
+// Faults: F4.
+func TestLostLinesOfOtherLogsAreToldOnce(t *testing.T) {
+	t.Parallel()
+
+	if runtime.GOOS != "linux" {
+		t.Skip("there is no /dev/full")
+	}
+
+	for _, option := range []string{accessLogOption, appLogOption} {
+		f, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
+		require.NoError(t, err)
+
+		var told bytes.Buffer
+		l := newLogFile("/dev/full", f, plainFormat)
+		l.tellIn(jsonLogger(&told), option)
+
+		for range 3 {
+			_, err := l.Write([]byte("line\n"))
+			require.NoError(t, err)
+			l.writeQueued()
+		}
+
+		require.NoError(t, l.close())
+		require.Equal(t, 1, strings.Count(told.String(), "cannot write to a log: its lines are lost until"))
+		require.Contains(t, told.String(), "write /dev/full: no space left on device: free some space or inodes "+
+			"there, or name another place with "+option)
+	}
 }
 
 func TestLogFileWithoutAReaderSaysSo(t *testing.T) {

@@ -80,7 +80,8 @@ func tryPIDFile(path string) (_ *pidFile, err error) {
 
 	// In place, since the lock belongs to this file: another one that took its name would have none.
 	if err := errors.Join(f.Truncate(0), writeString(f, strconv.Itoa(os.Getpid())+"\n")); err != nil {
-		return nil, fmt.Errorf("cannot write the pid file %s: %w", path, err)
+		// An empty file would say nothing of the server that was not started.
+		return nil, errors.Join(fmt.Errorf("cannot write the pid file %s: %w", path, err), p.remove())
 	}
 
 	return p, nil

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/test/smalldisk"
 )
 
 // What is no pid file is neither overwritten nor waited for, and what is wrong with it is said.
@@ -95,4 +97,16 @@ func contentOf(path string) string {
 	}
 
 	return string(b)
+}
+
+// A start that fails for a full disk leaves no file that names no server.
+// Faults: F3.
+func TestPIDFileOnAFullDiskIsRemoved(t *testing.T) {
+	disk := smalldisk.Mount(t, "size=64k,mode=700")
+	_ = os.WriteFile(filepath.Join(disk, "filler"), make([]byte, 128<<10), 0o600) // as much as there is room for
+
+	path := filepath.Join(disk, "pid")
+	_, err := createPIDFile(path)
+	require.ErrorIs(t, err, syscall.ENOSPC)
+	require.NoFileExists(t, path)
 }

@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/go-logr/logr"
 	"golang.org/x/sys/unix"
@@ -116,7 +117,16 @@ func prune(root *os.Root, keep int) {
 		}
 	}
 
-	slices.SortFunc(reports, func(a, b fs.FileInfo) int { return a.ModTime().Compare(b.ModTime()) })
+	// Those of a clock that was set back since are the oldest, whatever they say.
+	latest := time.Now().Add(time.Minute)
+	written := func(info fs.FileInfo) time.Time {
+		if info.ModTime().After(latest) {
+			return time.Time{}
+		}
+
+		return info.ModTime()
+	}
+	slices.SortFunc(reports, func(a, b fs.FileInfo) int { return written(a).Compare(written(b)) })
 
 	for _, info := range reports[:max(0, len(reports)-keep)] {
 		// It may be gone already.

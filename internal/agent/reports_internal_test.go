@@ -77,6 +77,27 @@ func TestOldestReportsGo(t *testing.T) {
 	require.FileExists(t, filepath.Join(r.dir, fmt.Sprintf("passenger-error-%08x.html", 95)))
 }
 
+// Reports from before the clock was set back displace none that is new.
+// Faults: F6.
+func TestReportsOfTheFutureGoFirst(t *testing.T) {
+	r := &reporter{dir: t.TempDir(), log: logr.Discard()}
+
+	for i := range maxReports {
+		path, err := r.write(failedStart(fmt.Sprintf("%08x", i)))
+		require.NoError(t, err)
+		require.NoError(t, os.Chtimes(path, time.Time{}, time.Now().Add(time.Duration(i+2)*time.Hour)))
+	}
+
+	for i := range 3 {
+		_, err := r.write(failedStart(fmt.Sprintf("%08x", 100+i)))
+		require.NoError(t, err)
+	}
+
+	for i := range 3 {
+		require.FileExists(t, filepath.Join(r.dir, fmt.Sprintf("passenger-error-%08x.html", 100+i)))
+	}
+}
+
 // A link that another user has put there leads to no file being written.
 func TestReportFollowsNoLink(t *testing.T) {
 	r := &reporter{dir: t.TempDir(), log: logr.Discard()}

@@ -267,7 +267,11 @@ func (s *Server) prepareSite(output *appOutput) (err error) {
 	}
 
 	if s.access, requests.AccessLog, err = openAccessLog(s.cfg.AccessLog); err != nil {
-		return withOption(err, "--access-log")
+		return accessLogError(err)
+	}
+
+	if s.access != nil {
+		s.access.tellIn(s.log, accessLogOption)
 	}
 
 	s.cfg.warnOfBuffers(s.log)
@@ -462,5 +466,5 @@ func (s *Server) refresh() error {
 		return nil
 	}
 
-	return s.access.reopen()
+	return accessLogError(s.access.reopen())
 }

@@ -39,7 +39,8 @@ const (
 	// transactions, by RunRouter.
 	RouterCommand = "ust-router"
 	// flushTime is how long what is left may take at the end.
-	flushTime = 2 * time.Second
+	flushTime            = 2 * time.Second
+	transactionLogOption = "--transaction-log"
 	// These variables are OpenTelemetry's. All but the service's name have NAME=VALUE, separated by commas.
 	otlpHeadersVariable       = "OTEL_EXPORTER_OTLP_HEADERS"
 	otlpTracesHeadersVariable = "OTEL_EXPORTER_OTLP_TRACES_HEADERS"
@@ -221,7 +222,7 @@ func (r *router) start(ctx context.Context) (ended <-chan error, err error) {
 	}
 
 	if r.sinks, err = ustrouter.Open(cfg, r.log); err != nil { //nolint:contextcheck // they end by Close
-		err = withOption(err, "--transaction-log")
+		err = withOption(err, transactionLogOption)
 		return nil, errors.Join(err, l.Close())
 	}
 
@@ -244,7 +245,7 @@ func (r *router) serve(signals <-chan os.Signal, cancel func(), ended <-chan err
 				commands = nil
 				defer time.AfterFunc(orphanTime, cancel).Stop()
 			case command == reopenCommand:
-				if err := r.sinks.Reopen(); err != nil {
+				if err := withOption(r.sinks.Reopen(), transactionLogOption); err != nil {
 					r.log.Error(err, "cannot open the file for transactions again")
 				}
 

@@ -12,15 +12,21 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// withOption adds to the error of a file or directory that this user cannot write to by
-// which option another place is named. In a container with a read-only root file
-// system, that is what there is to do.
+// withOption adds to the error of a file or directory that cannot be written to what there is to do, with the option
+// that names another place. In a container with a read-only root file system, that is all.
 func withOption(err error, option string) error {
-	if err == nil || !errors.Is(err, syscall.EROFS) && !errors.Is(err, fs.ErrPermission) {
-		return err
+	switch {
+	case errors.Is(err, syscall.EROFS), errors.Is(err, fs.ErrPermission):
+		return fmt.Errorf("%w: name a place that the server's user can write to with %s", err, option)
+	case errors.Is(err, syscall.ENOSPC):
+		return fmt.Errorf("%w: free some space or inodes there, or name another place with %s", err, option)
+	case errors.Is(err, syscall.EDQUOT):
+		return fmt.Errorf("%w: raise the quota of the server's user, or name another place with %s", err, option)
+	case errors.Is(err, syscall.EFBIG):
+		return fmt.Errorf("%w: raise the limit on the size of files (ulimit -f, or LimitFSIZE= of a service)", err)
 	}
 
-	return fmt.Errorf("%w: name a place that the server's user can write to with %s", err, option)
+	return err
 }
 
 // warnOfBuffers says now, and not at the first large upload, that there is no place

@@ -23,6 +23,9 @@ import (
 // MaxKept is the number of incidents that a directory has.
 const MaxKept = 50
 
+// futureSkew is more than incidents that are written at the same time lie apart.
+const futureSkew = time.Minute
+
 // fileName is that of an incident's file: its ID, and an ending.
 var fileName = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^[0-9]{8}-[0-9]{6}-[a-z0-9]{8}\.json$`)
@@ -93,14 +96,15 @@ func (s *Store) Write(r *Record) (file string, err error) {
 
 	file = filepath.Join(s.dir, name)
 	s.known[name] = r.line(file)
-	s.prune(root)
+	s.prune(root, r.At)
 
 	return file, nil
 }
 
 // prune removes what is too much: the oldest incident of the application that has most, so that one which fails again
-// and again does not displace the incidents of others. It needs the lock, as what follows.
-func (s *Store) prune(root *os.Root) {
+// and again does not displace the incidents of others. Those of a clock that was set back since go first: they would
+// displace all that come now. It needs the lock, as what follows.
+func (s *Store) prune(root *os.Root, now time.Time) {
 	for lines := s.load(root); len(lines) > MaxKept; {
 		counts := map[string]int{}
 
@@ -111,7 +115,13 @@ func (s *Store) prune(root *os.Root) {
 		}
 
 		// The newest are first.
-		i := len(lines) - 1
+		i := slices.IndexFunc(lines, func(l status.Incident) bool {
+			return counts[l.App] == most && l.At.After(now.Add(futureSkew))
+		})
+		if i < 0 {
+			i = len(lines) - 1
+		}
+
 		for counts[lines[i].App] < most {
 			i--
 		}

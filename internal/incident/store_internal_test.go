@@ -92,6 +92,30 @@ func TestStoreKeepsTheLastIncidents(t *testing.T) {
 	require.Len(t, entries, MaxKept)
 }
 
+// The clock may be set back, as on a machine that gets the time from the network after it has begun to serve.
+// Faults: F6.
+func TestNewIncidentsStayAfterTheClockWasSetBack(t *testing.T) {
+	s := newStore(t)
+
+	for i := range MaxKept {
+		r := record("shop", i)
+		r.At = r.At.Add(24 * time.Hour)
+		_, err := s.Write(r)
+		require.NoError(t, err)
+	}
+
+	for i := range MaxKept {
+		file, err := s.Write(record("shop", i))
+		require.NoError(t, err)
+		require.FileExists(t, file)
+	}
+
+	list := s.List()
+	require.Len(t, list, MaxKept)
+	require.Equal(t, record("shop", MaxKept-1).At, list[0].At)
+	require.Equal(t, record("shop", 0).At, list[MaxKept-1].At)
+}
+
 func TestStoreReadsNothingElse(t *testing.T) {
 	s := newStore(t)
 	secret := filepath.Join(t.TempDir(), "secret")

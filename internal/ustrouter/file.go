@@ -145,8 +145,8 @@ func (f *File) failed(err error) {
 
 	f.failures.Tell(func(int) {
 		f.failing = true
-		f.log.Error(err, "cannot write transactions to their file: they are dropped until it works again",
-			"file", f.path)
+		f.log.Error(err, "cannot write transactions to their file, and they are dropped until it works again: make "+
+			"room there, or correct its rights", "file", f.path)
 	})
 }
 

@@ -226,7 +226,7 @@ func (a *agent) replace(ctx context.Context, dead *process) *process {
 		}
 
 		pause = min(max(2*pause, minPause), maxPause)
-		log.Error(err, "an agent cannot be started again", "nextTry", pause.String())
+		log.Error(withAdvice(err), "an agent cannot be started again", "nextTry", pause.String())
 	}
 }
 

@@ -103,6 +103,22 @@ func TestServerWithoutProcServesOrSaysWhyNot(t *testing.T) {
 	s.requireApps(t, 1)
 }
 
+// A preloader's processes cannot be identified without /proc, so that each is started by itself.
+// Faults: F12.
+func TestRubyServesWithoutProc(t *testing.T) {
+	t.Parallel()
+	const script = "mount -t tmpfs none /proc"
+	requirePrepared(t, script)
+
+	dir := t.TempDir()
+	args := rackArgs(t)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "config.ru"),
+		[]byte("run lambda { |env| [200, {}, ['served']] }\n"), 0o600))
+
+	s := start(t, &launch{dir: dir, args: args, change: prepared(script)})
+	require.Equal(t, "served", s.client(t).get(t, "/").body)
+}
+
 // A user who sees only his own processes in /proc.
 // Faults: F12.
 func TestServerServesWithHiddenProcesses(t *testing.T) {
@@ -160,6 +176,10 @@ func TestFlyingNamesUserWhoIsNotInTheDatabase(t *testing.T) {
 			require.Equal(t, 1, cmd.ProcessState.ExitCode(), "%s", out)
 			require.Contains(t, string(out), "passenger: ")
 			require.Contains(t, string(out), "unknown user bin")
+			if option == "--user" {
+				require.Contains(t, string(out), "without this option")
+			}
+
 			box.RequireClean(t)
 		})
 	}

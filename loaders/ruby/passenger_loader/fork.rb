@@ -26,6 +26,7 @@ module PassengerLoader
       reap(pid)
       reply(command, "OK\n#{pid}\n")
     rescue StandardError, NoMemoryError, NotImplementedError => e
+      end_child(pid) if pid
       reply(command, "Error\n!> \nThe preloader cannot fork: #{e.message}\n")
     ensure
       [gate, key].each { |io| io&.close }
@@ -38,6 +39,14 @@ module PassengerLoader
       Process.setpgid(pid, pid)
     rescue SystemCallError
       # It is dead already.
+    end
+
+    # Ends a child for which there is no thread. It would hold the reply open.
+    def end_child(pid)
+      Process.kill(:KILL, pid)
+      Process.wait(pid)
+    rescue SystemCallError
+      # It is gone.
     end
 
     def reply(command, text)

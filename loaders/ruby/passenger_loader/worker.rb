@@ -25,7 +25,7 @@ module PassengerLoader
     # Serves until the spawner closes its end of stdin. The block is for what has
     # to be done before the application learns that it starts.
     def run(forked:)
-      @handshake.reporting_failure do
+      server = @handshake.reporting_failure do
         yield if block_given?
         PhusionPassenger.fire(:starting_worker_process, forked)
         listen
@@ -33,9 +33,10 @@ module PassengerLoader
         Termination.offer
         @features += Backtraces.offer(@options)
         PhusionPassenger.fire(:after_installing_signal_handlers)
+        new_server(@features.include?(KEEP_ALIVE))
       end
 
-      serve { |server| forked ? run_on_thread(server) : server.run }
+      serve { forked ? run_on_thread(server) : server.run }
     end
 
     private
@@ -46,9 +47,8 @@ module PassengerLoader
     end
 
     def serve
-      server = new_server(@features.include?(KEEP_ALIVE))
       @handshake.ready(sockets, @features)
-      yield server
+      yield
     ensure
       @listener.close
       PhusionPassenger.fire(:stopping_worker_process)
@@ -58,7 +58,13 @@ module PassengerLoader
     # what requests need for a moment does not fill the gaps between what is
     # shared with the preloader, which would be shared no longer.
     def run_on_thread(server)
-      thread = Thread.new { server.run }
+      begin
+        thread = Thread.new { server.run }
+      rescue ThreadError
+        # The user's limit on processes is reached. Memory is worth less than requests.
+        return server.run
+      end
+
       thread.report_on_exception = false
       thread.join
     end
