@@ -104,7 +104,7 @@ func TestLogLineIsCut(t *testing.T) {
 	require.Equal(t, "\nnext\n", string(got))
 }
 
-// Lines that the access log or the log of an application loses are told in the server's log, once.
+// Lines that the access log or the log of an application loses are reported in the server's log, once.
 // Faults: F4.
 func TestLostLinesOfOtherLogsAreToldOnce(t *testing.T) {
 	t.Parallel()
