@@ -188,11 +188,9 @@ func (c *Config) Validate() error {
 	// An empty list is not nil, and an error.
 	case c.Apps != nil:
 		errs = append(errs, c.validateApps()...)
-	case len(outside) > 0:
-		// Its own rules are about the same values.
-		errs = append(errs, c.checkDir())
 	default:
-		errs = append(errs, c.checkApp())
+		_, err := c.interpreters(len(outside) > 0)
+		errs = append(errs, err)
 	}
 
 	return c.withSources(errors.Join(errs...))
@@ -214,12 +212,6 @@ func (c *Config) checkInstances() (errs []error) {
 	}
 
 	return errs
-}
-
-// checkApp makes sure that there is something to run.
-func (c *Config) checkApp() error {
-	_, err := c.interpreters()
-	return err
 }
 
 // checkDir makes sure that the application's directory can be used.
@@ -244,18 +236,21 @@ func (c *Config) checkDir() error {
 	return nil
 }
 
-// interpreters returns those that the application would be started with, or what keeps it from being started.
-func (c *Config) interpreters() ([]spawner.Interpreter, error) {
+// interpreters returns those that the application would be started with, or what keeps it from being started. The rules
+// of the application's own are about the same values as those of the options, and do not count where one of these is
+// broken.
+func (c *Config) interpreters(broken bool) ([]spawner.Interpreter, error) {
 	if err := c.checkDir(); err != nil {
 		return nil, err
 	}
 
 	app := c.options().App
-	if err := app.Validate(); err != nil {
+	if err := app.Validate(); err != nil && !broken {
 		return nil, byAppKey(err)
 	}
 
 	config := c.spawner()
+
 	found, err := spawner.Interpreters(&config, app)
 	if e, ok := errors.AsType[*spawner.SpawnError](err); ok {
 		return nil, fmt.Errorf("%s: %s", e.Summary, e.Advice)

@@ -31,10 +31,11 @@ func (c *Config) Recognize() (*Recognized, error) {
 	var err error
 	if r.Found, err = spawner.Detect(c.Dir); err != nil && !r.Configured {
 		// Its error says what to do as well.
-		return nil, c.checkApp()
+		_, err = c.interpreters(false)
+		return nil, err
 	}
 
-	if r.Interpreters, err = c.interpreters(); err != nil {
+	if r.Interpreters, err = c.interpreters(false); err != nil {
 		r.Problem = err.Error()
 	}
 

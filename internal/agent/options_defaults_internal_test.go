@@ -59,7 +59,7 @@ func TestNumberOutOfItsRangeIsToldByItsKey(t *testing.T) {
 		}
 
 		c := DefaultConfig()
-		c.Dir = t.TempDir()
+		c.Dir, c.StartCommand = t.TempDir(), []string{"/bin/sh"}
 
 		field := reflect.ValueOf(o.field(&c)).Elem()
 		below := reflect.ValueOf(o.Limits.Min - 1)
