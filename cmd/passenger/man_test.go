@@ -150,6 +150,7 @@ func TestReport(t *testing.T) {
 		},
 	} {
 		var b strings.Builder
+
 		require.Equal(t, test.status, report(&b, "passenger", test.err))
 		require.Equal(t, test.said, b.String())
 	}

@@ -72,39 +72,36 @@ func TestClosedStandardFilesAreNotReused(t *testing.T) {
 	s.stop(t)
 }
 
-// Programs such as timeout send a signal to the server and to its process group: it is one request for an end, not two.
-func TestSignalsAtOnceForceNoEnd(t *testing.T) {
+// What ends the server in order, and loses no request.
+func TestSignalsThatLetRequestsFinish(t *testing.T) {
 	t.Parallel()
-	s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
-	held := s.client(t).background(t, "/hold")
-	s.Stderr.Await(t, heldText(1), 1, s.Ended)
 
-	// Different ones, as the kernel makes one of the same.
-	s.signal(t, syscall.SIGTERM)
-	s.signal(t, syscall.SIGINT)
-	s.Stdout.Await(t, stopping, 1, s.Ended)
-	signalAll(t, syscall.SIGUSR1, s.apps(t)...)
-	a := <-held
-	require.NoError(t, a.err)
-	require.Equal(t, http.StatusOK, a.StatusCode)
-	s.requireExit(t, 0)
-}
+	for name, signals := range map[string][]syscall.Signal{
+		// Programs such as timeout send a signal to the server and to its process group: it is one request for an end,
+		// not two. They are different ones here, as the kernel makes one of the same.
+		"two at once": {syscall.SIGTERM, syscall.SIGINT},
+		// nginx, unicorn and php-fpm end in order by it, and their images of containers name it as the signal to stop.
+		"SIGQUIT": {syscall.SIGQUIT},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
+			held := s.client(t).background(t, "/hold")
+			s.Stderr.Await(t, heldText(1), 1, s.Ended)
 
-// nginx, unicorn and php-fpm end in order at SIGQUIT, and their images of containers name it as the signal to stop.
-func TestQuitLetsRequestsFinish(t *testing.T) {
-	t.Parallel()
-	s := start(t, &launch{dir: t.TempDir(), args: testApp(t)})
-	held := s.client(t).background(t, "/hold")
-	s.Stderr.Await(t, heldText(1), 1, s.Ended)
+			for _, signal := range signals {
+				s.signal(t, signal)
+			}
 
-	s.signal(t, syscall.SIGQUIT)
-	s.Stdout.Await(t, stopping, 1, s.Ended)
-	signalAll(t, syscall.SIGUSR1, s.apps(t)...)
-	a := <-held
-	require.NoError(t, a.err)
-	require.Equal(t, http.StatusOK, a.StatusCode)
-	s.requireExit(t, 0)
-	require.NotContains(t, s.Stderr.String(), "goroutine")
+			s.Stdout.Await(t, stopping, 1, s.Ended)
+			signalAll(t, syscall.SIGUSR1, s.apps(t)...)
+			a := <-held
+			require.NoError(t, a.err)
+			require.Equal(t, http.StatusOK, a.StatusCode)
+			s.requireExit(t, 0)
+			require.NotContains(t, s.Stderr.String(), "goroutine")
+		})
+	}
 }
 
 // Whoever comes from unicorn, gunicorn or Puma sends the signals of these: no request is lost, and a line says what to
