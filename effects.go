@@ -34,14 +34,7 @@ func (fx *effects) warn(p *Pool, msg string, keysAndValues ...any) {
 }
 
 func (fx *effects) deliver(w *waiter, s *Session, err error) {
-	if w.callback == nil {
-		// The channel has room. Behind an observer or a log sink that blocks, the get would not even notice that its
-		// context ends.
-		w.result <- getResult{s, err}
-		return
-	}
-
-	fx.after(func() { w.callback(s, err) })
+	fx.after(func() { w.deliver(s, err) })
 }
 
 // stop ends a process in a goroutine of the pool.

@@ -30,6 +30,16 @@ func newWaiter(g *group, callback func(*Session, error)) *waiter {
 	return w
 }
 
+// deliver ends the wait. It runs after unlocking.
+func (w *waiter) deliver(s *Session, err error) {
+	if w.callback != nil {
+		w.callback(s, err)
+		return
+	}
+
+	w.result <- getResult{s, err}
+}
+
 // withdraw takes the waiter out of the queue. False means that the result has been delivered, or
 // will be.
 func (w *waiter) withdraw() (withdrawn bool) {
