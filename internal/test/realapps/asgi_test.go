@@ -289,6 +289,9 @@ func (s asgiServer) testClientLeaves(t *testing.T) {
 
 	conn, _, err := s.dial(t, "/vanishes")
 	require.NoError(t, err)
+	// Until the application has sent its greeting, sending fails by an exception, and it hears of no disconnect.
+	_, _, err = conn.Read(t.Context())
+	require.NoError(t, err)
 	require.NoError(t, conn.CloseNow())
 	s.awaitFile(t, "vanished")
 }
