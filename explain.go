@@ -165,7 +165,7 @@ func (e *explainer) explainWait() {
 	}
 
 	e.explainStart()
-	if limit := g.opts.MaxRequestQueueTime; limit > 0 {
+	if limit := g.opts.MaxRequestQueueTime; limit > 0 && e.outcome == OutcomeWaits {
 		e.say(ReasonQueueTime, "MaxRequestQueueTime", "it fails if it waits for more than %s", limit)
 	}
 }
@@ -224,6 +224,11 @@ func (e *explainer) explainStart() {
 			count(g.failures, "failed one"))
 	case p.hasRoom():
 		e.say(ReasonStart, "", "a process is started for it")
+	case g.processCount() == 0 && p.idleVictim() != nil && !g.mayTakeRoom():
+		// explainState says what failed.
+		e.outcome = OutcomeRefused
+		e.say(ReasonBackOff, "MaxPoolSize", "after the failed start, no idle process of another application is "+
+			"stopped for it, for %s more", roundTime(g.takesNoRoomFor()))
 	case g.processCount() == 0 && p.idleVictim() != nil:
 		e.say(ReasonStart, "", "a process is started for it, in the place of an idle one of %s",
 			e.nameOf(p.idleVictim().group))

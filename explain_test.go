@@ -121,6 +121,24 @@ func TestExplainSaysWhyARequestWaitsOrIsRefused(t *testing.T) {
 			outcome: passenger.OutcomeWaits,
 			reasons: map[passenger.ReasonKind]string{passenger.ReasonCapacity: "as many processes as they may: 3 of 3"},
 		},
+		"full pool after a failure": {
+			prepare: func(f *fixture, o *passenger.Options) {
+				f.breaks(true)
+				require.ErrorIs(f, f.getError(o), errRefused)
+				f.breaks(false)
+
+				for _, name := range []string{"b", "c", "d"} {
+					f.get(options(name)).Close(passenger.KeepAlive)
+				}
+
+				time.Sleep(4 * time.Second)
+			},
+			outcome: passenger.OutcomeRefused,
+			reasons: map[passenger.ReasonKind]string{
+				passenger.ReasonBackOff:    "no idle process of another application is stopped for it, for 6s more",
+				passenger.ReasonSpawnError: "the last start failed 4s ago",
+			},
+		},
 		"in the place of another": {
 			prepare: func(f *fixture, o *passenger.Options) {
 				s := f.get(o)

@@ -135,6 +135,8 @@ func (g *group) finishSpawn(fx *effects, a *spawnAttempt, proc spawner.Process, 
 
 	g.counts.spawned(&a.release.app, time.Since(a.began), err)
 
+	a.release.failure, a.release.failedAt = err, g.pool.now()
+
 	if err == nil {
 		g.deploymentError, g.lastFailure = nil, nil
 		pr := g.attach(fx, proc, a.release.generation)

@@ -2,6 +2,10 @@ package passenger
 
 import "time"
 
+// takeNoRoomFor is how long after a failed spawn a release that has no process has none of another application
+// stopped for its gets.
+const takeNoRoomFor = 10 * time.Second
+
 func (p *Pool) hasRoom() bool { return p.capacityUsed < p.cfg.MaxPoolSize }
 
 // assignCapacity gives free capacity to the groups that claim it, at the end of each update.
@@ -21,31 +25,51 @@ func (p *Pool) assignCapacity(fx *effects) {
 
 // startClaimed starts processes while there is room: first for groups that have none, then for
 // those that want more, both in the order of their claims. For the first kind it stops idle
-// processes.
+// processes, or lets the gets fail of a release that has just failed to start.
 func (p *Pool) startClaimed(fx *effects) {
 	for p.capacityUsed > p.cfg.MaxPoolSize && p.stopIdleProcess(fx, "the lower pool size") {
 	}
 
 	for {
 		g := p.starving.first()
-		if !p.hasRoom() {
-			if g == nil || !p.stopIdleProcess(fx, g.name) {
+		switch {
+		case p.hasRoom():
+			if g == nil {
+				g = p.hungry.first()
+			}
+
+			if g == nil {
 				return
 			}
 
-			continue
-		}
-
-		if g == nil {
-			g = p.hungry.first()
-		}
-
-		if g == nil {
+			g.startSpawnLocked(false)
+		case g == nil:
 			return
+		case g.mayTakeRoom():
+			if !p.stopIdleProcess(fx, g.name) {
+				return
+			}
+		case p.idleVictim() == nil:
+			return
+		default:
+			g.failQueue(fx, g.release.failure)
+			g.reconcile(fx)
 		}
-
-		g.startSpawnLocked(false)
 	}
+}
+
+// mayTakeRoom reports whether the group, which has no process, may have an idle one of another stopped. Not so for
+// gets of a release that has just failed to start: each of them would cost another application a process. Starts, which
+// an administrator asks for, may.
+func (g *group) mayTakeRoom() bool { return g.takesNoRoomFor() <= 0 || g.hasStartWithoutProcess() }
+
+// takesNoRoom returns for how long from now gets of the group have no process of another stopped.
+func (g *group) takesNoRoomFor() time.Duration {
+	if g.release.failure == nil {
+		return 0
+	}
+
+	return max(g.release.failedAt+takeNoRoomFor-g.pool.now(), 0)
 }
 
 // stopIdleProcess makes room for the beneficiary by detaching the process that has been idle for

@@ -1,6 +1,7 @@
 package passenger_test
 
 import (
+	"context"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/spawner"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
@@ -54,6 +56,69 @@ func TestProcessesAboveTheMinimumGiveWayFirst(t *testing.T) {
 		require.Empty(f, f.pids("kept"), "better below its minimum than a request that waits for ever")
 		require.Equal(f, []int{busy.PID()}, f.pids("busy"), "busy processes are left alone")
 	})
+}
+
+func TestBrokenApplicationTakesRoomFromOthersOnlyNowAndThen(t *testing.T) {
+	for name, c := range map[string]struct {
+		meanwhile func(f *fixture, broken *passenger.Options)
+		tried     bool
+	}{
+		"at once":        {func(*fixture, *passenger.Options) {}, false},
+		"10 s later":     {func(*fixture, *passenger.Options) { time.Sleep(10 * time.Second) }, true},
+		"with a restart": {restarted, true},
+		"corrected":      {func(_ *fixture, broken *passenger.Options) { broken.App.StartCommand = []string{"another"} }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, 1, spawnertest.Script{}, func(f *fixture) {
+				f.factory.Change(func(s *spawnertest.Script) {
+					s.BeforeSpawn = func(_ context.Context, _ int, app spawner.App) error {
+						if app.Name() == "broken" {
+							return errRefused
+						}
+
+						return nil
+					}
+				})
+
+				sound, broken := options("sound"), options("broken")
+				require.ErrorIs(f, f.getError(broken), errRefused)
+				f.get(sound).Close(passenger.KeepAlive)
+				spawns := f.factory.Spawns()
+
+				c.meanwhile(f, broken)
+				require.ErrorIs(f, f.getError(broken), errRefused)
+
+				if c.tried {
+					require.Empty(f, f.pids("sound"))
+					require.Equal(f, spawns+1, f.factory.Spawns())
+				} else {
+					require.Len(f, f.pids("sound"), 1)
+					require.Equal(f, spawns, f.factory.Spawns())
+				}
+			})
+		})
+	}
+}
+
+func TestStartTakesRoomFromOthersAfterAFailure(t *testing.T) {
+	inBubble(t, 1, spawnertest.Script{}, func(f *fixture) {
+		f.breaks(true)
+		require.ErrorIs(f, f.getError(options("a")), errRefused)
+		f.breaks(false)
+		f.get(options("b")).Close(passenger.KeepAlive)
+		require.NoError(f, f.StartN(f.Context(), options("a"), 1))
+		require.Empty(f, f.pids("b"))
+	})
+}
+
+func restarted(f *fixture, o *passenger.Options) {
+	f.Helper()
+	require.NoError(f, f.Restart(f.Context(), o.App.Name(), passenger.RestartOptions{}), "there is nothing to start")
+}
+
+func (f *fixture) getError(o *passenger.Options) error {
+	_, err := f.Get(f.Context(), o)
+	return err
 }
 
 func TestStarvingGroupsAreServedInOrder(t *testing.T) {

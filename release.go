@@ -27,6 +27,9 @@ type release struct {
 	// The links may lead to another release later. unresolved means that they led nowhere then.
 	root       string
 	unresolved bool
+	// failure is the error of the last spawn, at failedAt by Pool.now. It is nil after one that gave a process.
+	failure  error
+	failedAt time.Duration
 	// preloaderStop stops a preloader that is idle.
 	preloaderStop *poolTimer
 
