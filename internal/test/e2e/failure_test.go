@@ -30,7 +30,7 @@ func behave(t *testing.T, environment, behaviour string, params ...string) *serv
 		args = append(args, "--envvar", name+"="+value)
 	}
 
-	return start(t, &launch{dir: t.TempDir(), args: args})
+	return start(t, &launch{dir: t.TempDir(), args: args, env: littleGarbage()})
 }
 
 var errorID = regexp.MustCompile(`\b[0-9a-f]{8}\b`)

@@ -33,7 +33,7 @@ var kinds = []kind{
 // start starts the application.
 func (k *kind) start(t testing.TB, args ...string) *server {
 	t.Helper()
-	return start(t, &launch{dir: example(t, k.name), args: append(k.args(t), args...)})
+	return start(t, &launch{dir: example(t, k.name), args: append(k.args(t), args...), env: littleGarbage()})
 }
 
 // example returns the directory of an example application.
