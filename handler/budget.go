@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/gopassenger/passenger/internal/sysmem"
 )
 
 const (
@@ -23,8 +25,6 @@ const (
 	minIdle = 5 * time.Second
 	// lookInterval is how often clients are looked at while buffers take more than half of what they may.
 	lookInterval = time.Second
-	// fallbackMemory is assumed for a machine that does not tell its memory.
-	fallbackMemory = 4 << 30
 )
 
 // BufferBudget bounds what the handlers that share it keep of requests and responses, in memory and on disk together.
@@ -66,7 +66,7 @@ func NewBufferBudget(maxBytes int64) (*BufferBudget, error) {
 
 func newBufferBudget() *BufferBudget {
 	b := &BufferBudget{memory: &budgetPart{}, disks: map[string]*budgetPart{}, accounts: map[*account]struct{}{}}
-	b.memory.limit.Store(machineMemory() / budgetShare)
+	b.memory.limit.Store(sysmem.Total() / budgetShare)
 
 	return b
 }

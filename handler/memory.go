@@ -4,6 +4,8 @@ import (
 	"bufio"
 	"sync"
 	"sync/atomic"
+
+	"github.com/gopassenger/passenger/internal/sysmem"
 )
 
 const (
@@ -98,7 +100,7 @@ type allowance struct {
 // largeMemory is that of this program. A body of a megabyte, such as a picture, costs half as much time if no file has
 // to be made for it.
 var largeMemory = allowance{
-	limit: sync.OnceValue(func() int64 { return min(maxAllLarge, machineMemory()/largeShare) }),
+	limit: sync.OnceValue(func() int64 { return min(maxAllLarge, sysmem.Total()/largeShare) }),
 }
 
 func (a *allowance) take(n int64) bool {

@@ -16,6 +16,7 @@ import (
 	"github.com/gopassenger/passenger/internal/agent"
 	"github.com/gopassenger/passenger/internal/options"
 	"github.com/gopassenger/passenger/internal/printable"
+	"github.com/gopassenger/passenger/internal/sysmem"
 )
 
 const startHelp = `Start serves the web application in a directory, by default the current one.
@@ -45,6 +46,12 @@ func tuneRuntime() {
 		// Requests leave garbage and little else: fewer collections cost a few
 		// megabytes.
 		debug.SetGCPercent(gcPercent)
+	}
+
+	if os.Getenv("GOMEMLIMIT") == "" {
+		// The other half is the applications', and buffers' that are no garbage. Above the limit the garbage is
+		// collected at once.
+		debug.SetMemoryLimit(sysmem.Total() / 2)
 	}
 
 	if os.Getenv("GOMAXPROCS") == "" {

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -58,6 +59,34 @@ func TestCoreKilledByTheOOMKillerIsReplaced(t *testing.T) {
 	require.Contains(t, string(events), "oom_kill 1\n")
 }
 
+// A server whose control group has less memory than the machine uses no more than that, however much its clients send.
+func TestServerKeepsWithinTheMemoryOfItsControlGroup(t *testing.T) {
+	t.Parallel()
+	const limit, bodies = 192 << 20, 2000
+	// The memory of a file system in memory would be the group's.
+	buffers, err := os.MkdirTemp("/var/tmp", "passenger-test") //nolint:usetesting // see above
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(buffers)) })
+	procs := filepath.Join(newCgroup(t, limit), "cgroup.procs")
+
+	s := start(t, &launch{
+		dir:  t.TempDir(),
+		args: append(testApp(t), "--data-buffer-dir", buffers),
+		change: func(cmd *exec.Cmd) {
+			cmd.Args = append([]string{"sh", "-c", `echo $$ >"$0" && exec "$@"`, procs, cmd.Path}, cmd.Args[1:]...)
+			cmd.Path = "/bin/sh"
+		},
+	})
+	core := s.core(t)
+
+	for range bodies {
+		defer s.sendHalfABody(t).Close()
+	}
+
+	require.Equal(t, "app: GET /", s.client(t).get(t, "/").body)
+	require.Equal(t, core, s.core(t), "%s", s.Stderr.String())
+}
+
 // requireCoreReplaced lets the core want more memory than it gets while clients ask,
 // and returns the log. Each of the clients may lose a request.
 func (s *server) requireCoreReplaced(t testing.TB, core, clients int) (log string) {
@@ -82,18 +111,27 @@ func (s *server) requireCoreReplaced(t testing.TB, core, clients int) (log strin
 // come to their ends, until there is another core.
 func (s *server) uploadUntilReplaced(t testing.TB, core int) {
 	t.Helper()
-	const size, most = 120 << 10, 3000
 
-	body := fmt.Sprintf("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", 2*size, strings.Repeat("x", size))
-	for i := range most {
-		conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(s.url, "http://"))
-		require.NoError(t, err)
-		defer conn.Close()
-		_, _ = conn.Write([]byte(body)) // the core may be ending
+	for i := range 3000 {
+		defer s.sendHalfABody(t).Close()
+
 		if i%50 == 0 && s.core(t) != core {
 			return
 		}
 	}
 
 	require.FailNow(t, "the core has memory enough")
+}
+
+// sendHalfABody sends a request whose body is small enough for memory and not complete.
+func (s *server) sendHalfABody(t testing.TB) net.Conn {
+	t.Helper()
+	const size = 120 << 10
+	conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(s.url, "http://"))
+	require.NoError(t, err)
+
+	_, _ = fmt.Fprintf(conn, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s", 2*size,
+		strings.Repeat("x", size)) // the core may be ending
+
+	return conn
 }
