@@ -16,8 +16,8 @@ const (
 	// maxLargeMemory bounds what is kept of a request's body instead, while all such bodies have room.
 	maxLargeMemory = 1 << 20
 	// maxAllLarge and largeShare bound the memory of all such bodies: it is at most that part of the machine's.
-	maxAllLarge = 16 << 20
-	largeShare  = 64
+	maxAllLarge = 64 << 20
+	largeShare  = 128
 )
 
 // memory is a reused buffer, of one of a few sizes: there may be thousands of requests whose clients have sent next to
