@@ -9,9 +9,8 @@ import (
 	"github.com/gopassenger/passenger/internal/httpfield"
 )
 
-// maxResponseFields bounds the fields of a head, as Limits.Fields does those of a request by default. A response that
-// exceeds it is malformed.
-const maxResponseFields = 1000
+// maxResponseFields bounds the fields of a head. A response that exceeds it is malformed.
+const maxResponseFields = 100
 
 // response is the head of the application's response, and what it says of the body.
 type response struct {
