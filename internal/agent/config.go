@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -227,10 +228,12 @@ func (c *Config) checkDir() error {
 		return NotADirectory(c.Dir)
 	}
 
-	// The core and the tools hear of it in JSON, which has no other bytes.
-	if !utf8.ValidString(c.Dir) {
-		return fmt.Errorf("the path of the application's directory %q is not UTF-8: give the directory another "+
-			"name", c.Dir)
+	// The core and the tools hear of it in JSON, which has no other bytes, and a process by lines.
+	switch fault := "the path of the application's directory %q %s: give the directory another name"; {
+	case !utf8.ValidString(c.Dir):
+		return fmt.Errorf(fault, c.Dir, "is not UTF-8")
+	case strings.ContainsAny(c.Dir, "\r\n"):
+		return fmt.Errorf(fault, c.Dir, "has a line break")
 	}
 
 	return nil

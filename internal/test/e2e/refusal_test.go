@@ -248,6 +248,11 @@ var refusals = []refusal{
 		files: map[string]string{"caf\xe9/config.ru": ""},
 		says:  []string{`caf\xe9" is not UTF-8`, "give the directory another name"},
 	},
+	{
+		name: "directory whose name has a line break", app: true, dir: "{dir}/new\nline",
+		files: map[string]string{"new\nline/config.ru": ""},
+		says:  []string{`new\nline" has a line break: give the directory another name`},
+	},
 	{name: "wrong type of a number", files: passengerfile(`{"port": true}`), says: []string{
 		"{dir}/Passengerfile.json",
 		"port", "whole number",
