@@ -135,7 +135,7 @@ func TestExplainSaysWhyARequestWaitsOrIsRefused(t *testing.T) {
 			},
 			outcome: passenger.OutcomeRefused,
 			reasons: map[passenger.ReasonKind]string{
-				passenger.ReasonBackOff:    "no idle process of another application is stopped for it, for 6s more",
+				passenger.ReasonBackOff:    "no idle process of another application is stopped for it, for 1s more",
 				passenger.ReasonSpawnError: "the last start failed 4s ago",
 			},
 		},

@@ -4,7 +4,7 @@ import "time"
 
 // takeNoRoomFor is how long after a failed spawn a release that has no process has none of another application
 // stopped for its gets.
-const takeNoRoomFor = 10 * time.Second
+const takeNoRoomFor = 5 * time.Second
 
 func (p *Pool) hasRoom() bool { return p.capacityUsed < p.cfg.MaxPoolSize }
 

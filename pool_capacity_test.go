@@ -64,7 +64,7 @@ func TestBrokenApplicationTakesRoomFromOthersOnlyNowAndThen(t *testing.T) {
 		tried     bool
 	}{
 		"at once":        {func(*fixture, *passenger.Options) {}, false},
-		"10 s later":     {func(*fixture, *passenger.Options) { time.Sleep(10 * time.Second) }, true},
+		"5 s later":      {func(*fixture, *passenger.Options) { time.Sleep(5 * time.Second) }, true},
 		"with a restart": {restarted, true},
 		"corrected":      {func(_ *fixture, broken *passenger.Options) { broken.App.StartCommand = []string{"another"} }, true},
 	} {
