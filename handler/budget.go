@@ -45,7 +45,7 @@ type BufferBudget struct {
 }
 
 // defaultBudget is shared by all handlers without a budget.
-var defaultBudget = newBufferBudget()
+var defaultBudget = sync.OnceValue(newBufferBudget)
 
 // NewBufferBudget returns a budget of maxBytes in all. Zero means the default: a quarter of the free space of each
 // handler's DataBufferDir, read again every five seconds, and a quarter of the machine's memory.

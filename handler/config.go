@@ -326,7 +326,7 @@ func (c Config) withDefaults() Config {
 	c.ClientGrace = min(c.ClientGrace, noLimit)
 	c.ClientStallTimeout = min(c.ClientStallTimeout, noLimit)
 
-	c.Buffers = cmp.Or(c.Buffers, defaultBudget)
+	c.Buffers = cmp.Or(c.Buffers, defaultBudget())
 	c.Logger = defaultlog.Or(c.Logger)
 
 	return c

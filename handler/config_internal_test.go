@@ -22,7 +22,7 @@ func TestZeroValuesMeanTheDefaultsAndOthersStay(t *testing.T) {
 	require.Equal(t, DefaultClientGrace, c.ClientGrace)
 	require.EqualValues(t, DefaultMinClientRate, c.MinClientRate)
 	require.Equal(t, DefaultClientStallTimeout, c.ClientStallTimeout)
-	require.Same(t, defaultBudget, c.Buffers)
+	require.Same(t, defaultBudget(), c.Buffers)
 	require.NotNil(t, c.Logger.GetSink())
 
 	own := Config{
