@@ -20,10 +20,11 @@ import (
 )
 
 const (
-	// daemonVariable is set for a server in the background, which has a pipe for
-	// its report then.
+	// daemonVariable is set for a server in the background, which then has a pipe for
+	// its report, and one whose end it waits for before it begins.
 	daemonVariable = "PASSENGER_DAEMON"
 	reportFD       = 3
+	beginFD        = 4
 	maxReport      = 64 << 10
 )
 
@@ -41,6 +42,11 @@ func inBackground(ctx context.Context, cfg *agent.Config, signals <-chan os.Sign
 		return err
 	}
 	defer in.Close()
+	theirBegin, begin, err := os.Pipe()
+	if err != nil {
+		return errors.Join(err, theirs.Close())
+	}
+	defer begin.Close()
 
 	cmd := thisCommand(ctx)
 	if os.Getenv("WATCHDOG_PID") == strconv.Itoa(os.Getpid()) { // the child's are the signs of life that count
@@ -51,24 +57,17 @@ func inBackground(ctx context.Context, cfg *agent.Config, signals <-chan os.Sign
 
 	cmd.Env = append(os.Environ(), daemonVariable+"=true")
 	cmd.Stdout, cmd.Stderr = log, log
-	cmd.ExtraFiles = []*os.File{theirs}
+	cmd.ExtraFiles = []*os.File{theirs, theirBegin}
 	// In a session of its own it has no terminal, whose keys and whose end would end it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	err = cmd.Start()
 	// The server has its own; with ours open, this command would not see that the server has ended.
-	_ = theirs.Close()
+	_, _ = theirs.Close(), theirBegin.Close()
 	if err != nil {
 		return fmt.Errorf("cannot start the server in the background: %w", err)
 	}
 
-	if supervised() {
-		fmt.Fprintln(errOut, "passenger: warning: a service manager runs this command, and --daemonize leaves the "+
-			"server to itself: "+
-			"leave that option out, with Type=notify in systemd's unit")
-		if err := agent.NotifyMainPID(cmd.Process.Pid); err != nil {
-			fmt.Fprintf(errOut, "passenger: warning: %v\n", err)
-		}
-	}
+	letBegin(cmd.Process.Pid, begin, errOut)
 
 	// It ends by itself only when it fails, and then its status says how.
 	err = followReport(ctx, in, signals, out, cfg)
@@ -83,6 +82,25 @@ func inBackground(ctx context.Context, cfg *agent.Config, signals <-chan os.Sign
 	}
 
 	return errors.Join(err, cmd.Process.Release())
+}
+
+// letBegin lets the server begin, of which a service manager hears before: systemd ignores what a process says that is
+// not the main one of its unit.
+func letBegin(pid int, begin io.Closer, errOut io.Writer) {
+	if !supervised() {
+		_ = begin.Close()
+		return
+	}
+
+	err := agent.NotifyMainPID(pid)
+	// Printing may take as long as the reader likes.
+	_ = begin.Close()
+
+	fmt.Fprintln(errOut, "passenger: warning: a service manager runs this command, and --daemonize leaves the "+
+		"server to itself: leave that option out, with Type=notify in systemd's unit")
+	if err != nil {
+		fmt.Fprintf(errOut, "passenger: warning: %v\n", err)
+	}
 }
 
 // thisCommand returns this program with its arguments, for a process that outlives ctx.
@@ -271,6 +289,10 @@ func newReporter() (*reporter, error) {
 	if os.Getenv(daemonVariable) == "" {
 		return nil, nil
 	}
+
+	begin := os.NewFile(beginFD, "begin")
+	_, _ = io.Copy(io.Discard, begin) // also when the command is killed, it ends
+	_ = begin.Close()
 
 	// A child that has the pipe as well would keep the command waiting.
 	syscall.CloseOnExec(reportFD)
