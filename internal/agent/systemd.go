@@ -15,9 +15,9 @@ import (
 )
 
 // inheritedSockets are those that systemd has opened for us, by the names that
-// they have in its units (FileDescriptorName=): http, https and metrics. A single
-// one may have any name. A socket that cannot be used is an error: without it, the server would
-// listen at another place than the unit says.
+// they have in its units (FileDescriptorName=): http, https and metrics, of each of which there may be
+// several. Those that all have the same name, such as the one of a unit with two addresses, may have any.
+// A socket that cannot be used is an error: without it, the server would listen at another place than the unit says.
 func inheritedSockets() (map[string]socket, error) {
 	pid, number, names := os.Getenv("LISTEN_PID"), os.Getenv("LISTEN_FDS"), os.Getenv("LISTEN_FDNAMES")
 
@@ -54,19 +54,30 @@ func inheritedSockets() (map[string]socket, error) {
 		named[name] = append(named[name], s)
 	}
 
+	return ports(named)
+}
+
+// ports returns the sockets of systemd by the names that the core gets them by.
+func ports(named map[string][]socket) (map[string]socket, error) {
 	sockets := map[string]socket{}
 	for name, all := range named {
+		port := name
 		if len(named) == 1 && name != httpsFile {
-			name = httpFile
+			port = httpFile
 		}
 
-		for _, s := range all {
-			if sockets[name] != nil || name != httpFile && name != httpsFile && name != metricsFile {
-				return nil, fmt.Errorf("the socket %q of systemd is not one that requests come by: give each a "+
-					"FileDescriptorName that is http, https or metrics", name)
-			}
+		if port != httpFile && port != httpsFile && port != metricsFile {
+			return nil, fmt.Errorf("the socket %q of systemd is not one that requests come by: give each a "+
+				"FileDescriptorName that is http, https or metrics, or all the same", name)
+		}
 
-			sockets[name] = s
+		if len(all) > maxAddresses {
+			return nil, fmt.Errorf("systemd has opened %d sockets of the name %q: there may be %d of one name",
+				len(all), name, maxAddresses)
+		}
+
+		for n, s := range all {
+			sockets[portName(port, n)] = s
 		}
 	}
 

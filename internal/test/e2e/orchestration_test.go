@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -95,14 +96,20 @@ func startActivated(t *testing.T, socket *os.File, url string, args ...string) *
 
 func startActivatedFrom(t *testing.T, program string, socket *os.File, url string, args ...string) *server {
 	t.Helper()
+	return startActivatedOn(t, program, "passenger.socket", []*os.File{socket}, url, args...)
+}
+
+// startActivatedOn is for several sockets, whose names have colons between them.
+func startActivatedOn(t *testing.T, program, names string, sockets []*os.File, url string, args ...string) *server {
+	t.Helper()
 	s := &server{sandbox: newSandbox(t), url: url}
 	s.Cmd = s.command(context.WithoutCancel(t.Context()), &launch{dir: t.TempDir(), args: append(testApp(t), args...)})
 
 	// It has to know its own pid.
-	shell := `LISTEN_PID=$$ LISTEN_FDS=1 LISTEN_FDNAMES=passenger.socket exec "$@"`
+	shell := fmt.Sprintf(`LISTEN_PID=$$ LISTEN_FDS=%d LISTEN_FDNAMES=%s exec "$@"`, len(sockets), names)
 	s.Cmd.Args = append([]string{"/bin/sh", "-c", shell, "sh", program}, s.Cmd.Args[1:]...)
 	s.Cmd.Path = "/bin/sh"
-	s.Cmd.ExtraFiles = []*os.File{socket}
+	s.Cmd.ExtraFiles = sockets
 	s.run(t)
 	s.Stdout.Await(t, "You can stop it", 1, s.Ended)
 
@@ -144,6 +151,42 @@ func TestSocketActivation(t *testing.T) {
 	s.stop(t)
 }
 
+// A unit may have several addresses, whose sockets have one name, and several sockets of each name.
+func TestSocketActivationWithSeveralSockets(t *testing.T) {
+	t.Parallel()
+
+	for name, c := range map[string]struct {
+		names   string
+		metrics bool
+	}{
+		"without names":            {"", false},
+		"of the name of a unit":    {"shop.socket:shop.socket", false},
+		"of the name of a port":    {"http:http", false},
+		"one of which for metrics": {"http:metrics", true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l, first := listenFor(t, "tcp", "127.0.0.1:0")
+			path := filepath.Join(newSandbox(t).Dir, "s")
+			_, second := listenFor(t, "unix", path)
+			s := startActivatedOn(t, filepath.Join(built, "passenger"), c.names, []*os.File{first, second},
+				"http://"+l.Addr().String())
+			require.Equal(t, "app: GET /x", s.client(t).get(t, "/x").body)
+			require.Contains(t, s.Stdout.String(), s.url+"/")
+
+			other := &server{sandbox: s.sandbox, url: "unix:" + path}
+			if c.metrics {
+				require.Equal(t, http.StatusOK, other.client(t).get(t, "/readyz").StatusCode)
+			} else {
+				require.Equal(t, "app: GET /y", other.client(t).get(t, "/y").body)
+				require.Contains(t, s.Stdout.String(), other.url)
+			}
+
+			s.stop(t)
+		})
+	}
+}
+
 // Without the sockets of its unit, a server would listen where no client expects it.
 func TestSocketActivationWithoutASocketToUse(t *testing.T) {
 	t.Parallel()
@@ -173,14 +216,15 @@ func TestSocketActivationWithoutASocketToUse(t *testing.T) {
 		count string
 		says  string
 	}{
-		"datagrams":      {[]*os.File{datagrams}, "1", "is no stream socket: the unit must have ListenStream= only"},
-		"a connection":   {[]*os.File{connection}, "1", "does not listen, such as a connection: the unit must have Accept=no"},
-		"a file":         {[]*os.File{file}, "1", "the descriptor 3 is no socket"},
-		"one too few":    {[]*os.File{good, file}, "2", "cannot use the socket number 2 of 2"},
-		"far too few":    {[]*os.File{good}, "99999999", "cannot use the socket number 2 of 99999999"},
-		"no number":      {[]*os.File{good}, "one", `LISTEN_FDS is "one", not a number of sockets`},
-		"less than none": {[]*os.File{good}, "-1", `LISTEN_FDS is "-1", not a number of sockets`},
-		"a foreign name": {[]*os.File{good, good}, "2", "give each a FileDescriptorName"},
+		"too many of a name": {slices.Repeat([]*os.File{good}, 9), "9", "there may be 8 of one name"},
+		"datagrams":          {[]*os.File{datagrams}, "1", "is no stream socket: the unit must have ListenStream= only"},
+		"a connection":       {[]*os.File{connection}, "1", "does not listen, such as a connection: the unit must have Accept=no"},
+		"a file":             {[]*os.File{file}, "1", "the descriptor 3 is no socket"},
+		"one too few":        {[]*os.File{good, file}, "2", "cannot use the socket number 2 of 2"},
+		"far too few":        {[]*os.File{good}, "99999999", "cannot use the socket number 2 of 99999999"},
+		"no number":          {[]*os.File{good}, "one", `LISTEN_FDS is "one", not a number of sockets`},
+		"less than none":     {[]*os.File{good}, "-1", `LISTEN_FDS is "-1", not a number of sockets`},
+		"a foreign name":     {[]*os.File{good, good}, "2 LISTEN_FDNAMES=http:web", `the socket "web" of systemd is not one`},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
