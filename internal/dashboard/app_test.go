@@ -111,7 +111,8 @@ func TestEventsHaveWhatHasChanged(t *testing.T) {
 		source.requests = []Request{{App: "shop", Path: "/", State: "WAITING_FOR_APP_OUTPUT"}}
 		source.failures = []passenger.FailedSpawn{failedStart("shop", "1"), failedStart("wiki", "2")}
 		h := newTestHub(source)
-		v, one := join(t, h, everything), join(t, h, shopOnly)
+		viewers := joinTogether(t, h, everything, shopOnly)
+		v, one := viewers[0], viewers[1]
 		defer h.leave(v)
 		defer h.leave(one)
 

@@ -30,6 +30,20 @@ func join(t *testing.T, h *hub, key topicKey) *viewer {
 	return v
 }
 
+// joinTogether adds viewers that the same look shows a whole: a look between two of them would give the first one
+// another event.
+func joinTogether(t *testing.T, h *hub, keys ...topicKey) (viewers []*viewer) {
+	t.Helper()
+	h.looking.Lock()
+	defer h.looking.Unlock()
+
+	for _, key := range keys {
+		viewers = append(viewers, join(t, h, key))
+	}
+
+	return viewers
+}
+
 var (
 	everything = topicKey{}
 	shopOnly   = topicKey{one: true, name: "shop"}
@@ -81,10 +95,10 @@ func TestNothingIsLookedAtWithoutViewers(t *testing.T) {
 func TestViewersShareTheWork(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newTestHub(newInstance("shop"))
-		a, b := join(t, h, everything), join(t, h, everything)
-		one := join(t, h, shopOnly)
+		viewers := joinTogether(t, h, everything, everything, shopOnly)
+		a, b, one := viewers[0], viewers[1], viewers[2]
 		defer func() {
-			for _, v := range []*viewer{a, b, one} {
+			for _, v := range viewers {
 				h.leave(v)
 			}
 		}()
@@ -267,7 +281,8 @@ func TestPointsAreShownOnce(t *testing.T) {
 		}
 
 		h := newTestHub(source)
-		v, one := join(t, h, everything), join(t, h, shopOnly)
+		viewers := joinTogether(t, h, everything, shopOnly)
+		v, one := viewers[0], viewers[1]
 		defer h.leave(v)
 		defer h.leave(one)
 
