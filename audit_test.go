@@ -92,7 +92,7 @@ type accountedSpawner struct {
 	spawner.Spawner
 	accounts *accounts
 	app      spawner.App
-	// spawning counts the spawns that go on, closed the calls of Close, late the spawns
+	// spawning counts the spawns and checks that go on, closed the calls of Close, late those
 	// that began after one, and cut those that went on at one.
 	spawning, closed, late, cut int
 }
@@ -132,7 +132,20 @@ func (a *accounts) NewSpawner(app spawner.App) (spawner.Spawner, error) {
 	return s, nil
 }
 
-func (s *accountedSpawner) Spawn(ctx context.Context) (spawner.Process, error) {
+func (s *accountedSpawner) Check(ctx context.Context) (err error) {
+	dummy := s.Spawner.(spawner.Checking) //nolint:forcetypeassert,errcheck // it is one
+	s.during(func() { err = dummy.Check(ctx) })
+
+	return err
+}
+
+func (s *accountedSpawner) Spawn(ctx context.Context) (p spawner.Process, err error) {
+	s.during(func() { p, err = s.Spawner.Spawn(ctx) })
+	return p, err
+}
+
+// during counts what may not go on when the spawner is closed.
+func (s *accountedSpawner) during(f func()) {
 	s.change(func() {
 		s.spawning++
 		if s.closed > 0 {
@@ -140,8 +153,7 @@ func (s *accountedSpawner) Spawn(ctx context.Context) (spawner.Process, error) {
 		}
 	})
 	defer s.change(func() { s.spawning-- })
-
-	return s.Spawner.Spawn(ctx)
+	f()
 }
 
 func (s *accountedSpawner) Close() error {

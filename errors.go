@@ -70,6 +70,10 @@ var ErrNoSuchProcess = errors.New("passenger: no such process")
 // ErrPoolFull reports that the pool has no room for another process.
 var ErrPoolFull = errors.New("passenger: the pool is full")
 
+// ErrCrashed is returned by a get of an application whose last process crashed in its first request, in a full
+// pool: for a few seconds, no process of another application is stopped for it.
+var ErrCrashed = errors.New("passenger: the last process crashed in its first request, and the pool is full")
+
 // ErrAppDetached is returned by a get when its application is detached.
 var ErrAppDetached = errors.New("passenger: the application was detached")
 

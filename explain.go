@@ -1,6 +1,7 @@
 package passenger
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -227,8 +228,13 @@ func (e *explainer) explainStart() {
 	case g.processCount() == 0 && p.idleVictim() != nil && !g.mayTakeRoom():
 		// explainState says what failed.
 		e.outcome = OutcomeRefused
-		e.say(ReasonBackOff, "MaxPoolSize", "after the failed start, no idle process of another application is "+
-			"stopped for it, for %s more", roundTime(g.takesNoRoomFor()))
+		failure := "the failed start"
+		if errors.Is(g.release.failure, ErrCrashed) {
+			failure = "the crash of its last process in the first request"
+		}
+
+		e.say(ReasonBackOff, "MaxPoolSize", "after %s, no idle process of another application is stopped for it, for "+
+			"%s more", failure, roundTime(g.takesNoRoomFor()))
 	case g.processCount() == 0 && p.idleVictim() != nil:
 		e.say(ReasonStart, "", "a process is started for it, in the place of an idle one of %s",
 			e.nameOf(p.idleVictim().group))

@@ -139,6 +139,20 @@ func TestExplainSaysWhyARequestWaitsOrIsRefused(t *testing.T) {
 				passenger.ReasonSpawnError: "the last start failed 4s ago",
 			},
 		},
+		"full pool after a crash": {
+			prepare: func(f *fixture, o *passenger.Options) {
+				s := f.get(o)
+				f.factory.Processes()[0].Die("exit status 1")
+				synctest.Wait()
+				s.Close(passenger.Discard)
+
+				for _, name := range []string{"b", "c", "d"} {
+					f.get(options(name)).Close(passenger.KeepAlive)
+				}
+			},
+			outcome: passenger.OutcomeRefused,
+			reasons: map[passenger.ReasonKind]string{passenger.ReasonBackOff: "after the crash of its last process in"},
+		},
 		"in the place of another": {
 			prepare: func(f *fixture, o *passenger.Options) {
 				s := f.get(o)
@@ -397,6 +411,7 @@ func (f *fixture) requireTrue(o *passenger.Options, e passenger.Explanation) {
 	f.Helper()
 	before := f.group(e.AppName).Spawning
 	a := f.ask(o)
+	synctest.Wait() // for the check before another application's process ends
 	spawning := f.group(e.AppName).Spawning
 
 	kinds := map[passenger.ReasonKind]bool{}

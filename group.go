@@ -121,7 +121,7 @@ func (g *group) lists() []*list[process] {
 func (g *group) capacityUsed() int {
 	n := g.processCount()
 	for _, a := range g.attempts {
-		if !a.replaces {
+		if a.kind == spawnsNew {
 			n++
 		}
 	}

@@ -233,7 +233,7 @@ func (g *group) continueRestart(fx *effects) {
 
 	// Processes that are draining count, or the batch would use more memory than its size allows.
 	for len(g.attempts) < old && len(g.attempts)+r.draining < g.opts.restartBatch() {
-		g.startSpawnLocked(true)
+		g.startAttemptLocked(spawnsReplacement)
 	}
 }
 

@@ -2,6 +2,7 @@ package passenger
 
 import (
 	"context"
+	"fmt"
 	"math/bits"
 	"slices"
 	"time"
@@ -38,31 +39,45 @@ func (g *group) claimFromLocked(l *list[group]) {
 	}
 }
 
-// startSpawnLocked starts a process. The pool must have room for it, unless it replaces one.
-//
-//nolint:contextcheck,nolintlint // a spawn belongs to the pool, and outlives the call that caused it
-func (g *group) startSpawnLocked(replaces bool) {
+// startAttemptLocked starts a process. The pool must have room for one that replaces none.
+func (g *group) startAttemptLocked(kind attemptKind) {
 	p := g.pool
 	g.claim.leave()
+	a := g.newAttemptLocked(kind)
+	g.attempts = append(g.attempts, a)
+	if kind == spawnsNew {
+		p.capacityUsed++
+	}
+}
+
+// startCheckLocked begins to find out whether a process could be started. The group keeps its place among those that
+// wait for room, and nothing of the attempt counts but a fault that it finds.
+func (g *group) startCheckLocked() {
+	g.pool.checks++
+	g.release.check = g.newAttemptLocked(checksOnly)
+}
+
+// newAttemptLocked begins an attempt.
+//
+//nolint:contextcheck,nolintlint // a spawn belongs to the pool, and outlives the call that caused it
+func (g *group) newAttemptLocked(kind attemptKind) *spawnAttempt {
+	p := g.pool
 	ctx, cancel := context.WithCancelCause(p.spawnCtx)
 	a := &spawnAttempt{
-		group:    g,
-		release:  g.release,
-		replaces: replaces,
-		cancel:   cancel,
-		began:    time.Now(),
+		group:   g,
+		release: g.release,
+		kind:    kind,
+		cancel:  cancel,
+		began:   time.Now(),
 	}
 	if g.restart != nil {
 		a.restartID = g.restart.id
 	}
 
-	g.attempts = append(g.attempts, a)
 	a.release.attempts++
-	if !replaces {
-		p.capacityUsed++
-	}
-
 	p.wg.Go(func() { a.run(ctx) })
+
+	return a
 }
 
 // wantsProcess reports whether a get waits or the minimum is not reached, and only the capacity of
@@ -101,7 +116,7 @@ func (g *group) removeAttemptLocked(a *spawnAttempt) {
 	}
 
 	g.attempts = slices.Delete(g.attempts, i, i+1)
-	if !a.replaces {
+	if a.kind == spawnsNew {
 		g.pool.capacityUsed--
 	}
 }
@@ -109,6 +124,12 @@ func (g *group) removeAttemptLocked(a *spawnAttempt) {
 // cancelAttemptsLocked cancels the spawns in progress. Their goroutines stop the processes they may
 // still get.
 func (g *group) cancelAttemptsLocked() {
+	if a := g.release.check; a != nil {
+		a.canceled = true
+		a.cancel(errSpawnCanceled)
+		g.endCheckLocked(a)
+	}
+
 	for len(g.attempts) > 0 {
 		a := g.attempts[0]
 		a.canceled = true
@@ -128,6 +149,15 @@ func (g *group) endAttemptLocked(a *spawnAttempt) {
 // the caller stops the process, if there is one.
 func (g *group) finishSpawn(fx *effects, a *spawnAttempt, proc spawner.Process, err error) (attached bool) {
 	g.removeAttemptLocked(a)
+	if a.kind == checksOnly {
+		g.endCheckLocked(a)
+		a.release.checked = err == nil
+		if err == nil || g.release != a.release || !g.isStarving() {
+			g.reconcile(fx)
+			return false
+		}
+	}
+
 	// A late result says nothing about the release in use.
 	if a.canceled || g.pool.state == poolClosed {
 		return false
@@ -148,7 +178,7 @@ func (g *group) finishSpawn(fx *effects, a *spawnAttempt, proc spawner.Process, 
 		g.publishReleaseDirsLocked()
 
 		// Only now that the new process serves may the old one go.
-		if a.replaces {
+		if a.kind == spawnsReplacement {
 			g.detachReplaced(fx, pr)
 		}
 
@@ -185,6 +215,14 @@ func (g *group) finishSpawn(fx *effects, a *spawnAttempt, proc spawner.Process, 
 	return false
 }
 
+// endCheckLocked stops counting a check.
+func (g *group) endCheckLocked(a *spawnAttempt) {
+	if a.release.check == a {
+		g.pool.checks--
+		a.release.check = nil
+	}
+}
+
 func newSpawnFailure(f *FailedSpawn, err error) *SpawnFailure {
 	return &SpawnFailure{
 		At:      f.At,
@@ -215,9 +253,19 @@ func (g *group) countFailureLocked() {
 func (g *group) stopRetryLocked() { g.pool.stopTimerLocked(g.retry) }
 
 // countEarlyExitLocked counts a process that ended by itself as a failed spawn if it was of no use,
-// following those before it.
+// following those before it. One that crashed in its first request is none, and still costs other
+// applications no process.
 func (g *group) countEarlyExitLocked(pr *process) {
-	if pr.processed > 0 || pr.sessions > 0 || time.Since(pr.info.SpawnEnded) >= healthyAfter {
+	if pr.processed > 1 || time.Since(pr.info.SpawnEnded) >= healthyAfter {
+		return
+	}
+
+	if status := pr.proc.ExitStatus(); status != cleanExit && pr.generation == g.release.generation {
+		g.release.failure = fmt.Errorf("%w: process %d of %s: %s", ErrCrashed, pr.info.PID, g.name, status)
+		g.release.failedAt = g.pool.now()
+	}
+
+	if pr.processed > 0 || pr.sessions > 0 {
 		return
 	}
 
@@ -225,13 +273,23 @@ func (g *group) countEarlyExitLocked(pr *process) {
 	g.countFailureLocked()
 }
 
+// attemptKind is what a spawnAttempt does.
+type attemptKind int
+
+const (
+	// spawnsNew takes room in the pool.
+	spawnsNew attemptKind = iota
+	// spawnsReplacement takes the place of another process, and needs no room of its own.
+	spawnsReplacement
+	// checksOnly starts nothing: the spawner says whether it could.
+	checksOnly
+)
+
 // spawnAttempt is a spawn in progress. It runs without the lock.
 type spawnAttempt struct {
 	group   *group
 	release *release
-	// replaces means that the process takes the place of another one, so that the attempt needs no
-	// room of its own.
-	replaces bool
+	kind    attemptKind
 	// canceled means that the process will not be attached; cancel ends the spawn then.
 	canceled bool
 	cancel   context.CancelCauseFunc
@@ -270,7 +328,21 @@ func (a *spawnAttempt) run(ctx context.Context) {
 	}()
 
 	a.err = errNotSpawned
-	a.spawnObserved(ctx)
+	a.runObserved(ctx)
+}
+
+// check returns the error that a spawn would fail with, as far as the spawner can tell.
+func (a *spawnAttempt) check(ctx context.Context) error {
+	s, err := a.release.prepare(a.group.pool)
+	if err != nil {
+		return err
+	}
+
+	if s, ok := s.(spawner.Checking); ok {
+		return s.Check(ctx)
+	}
+
+	return nil
 }
 
 // spawn returns a process that started and was not confirmed together with the error.

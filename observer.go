@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/gopassenger/passenger/hooks"
+	"github.com/gopassenger/passenger/spawner"
 )
 
 // Observer receives what happens, for metrics and traces; see Config.Observer. A type that embeds
@@ -260,11 +261,22 @@ func (g *group) observeProcess(fx *effects, tell func(Observer, *ProcessEvent), 
 	g.observe(fx, func(o Observer) { tell(o, e) })
 }
 
-// spawnObserved is spawn between the two events of an observer.
-func (a *spawnAttempt) spawnObserved(ctx context.Context) {
+// runObserved is spawn, or a check that fails, between the two events of an observer.
+func (a *spawnAttempt) runObserved(ctx context.Context) {
+	spawn := a.spawn
+	if a.kind == checksOnly {
+		err := a.check(ctx)
+		if err == nil {
+			a.err = nil
+			return
+		}
+
+		spawn = func(context.Context) (spawner.Process, error) { return nil, err }
+	}
+
 	o := a.group.pool.cfg.Observer
 	if o == nil {
-		a.proc, a.err = a.spawn(ctx)
+		a.proc, a.err = spawn(ctx)
 		return
 	}
 
@@ -278,7 +290,7 @@ func (a *spawnAttempt) spawnObserved(ctx context.Context) {
 	}
 	began := e // the callee may keep it
 	o.SpawnBegan(&began)
-	a.proc, a.err = a.spawn(ctx)
+	a.proc, a.err = spawn(ctx)
 	e.Took, e.Err = time.Since(e.Began), a.err
 	if a.proc != nil {
 		e.PID = a.proc.Info().PID

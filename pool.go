@@ -68,6 +68,8 @@ type Pool struct {
 	// starving are the groups that have gets waiting and no process, hungry those that want more
 	// processes than they have. Both wait for capacity.
 	starving, hungry list[group]
+	// checks is the number of groups of which a spawner is asked whether they can start.
+	checks int
 	// failures are the last failed spawns, oldest first.
 	failures []*FailedSpawn
 	// leaving are the removed groups of which something is left.

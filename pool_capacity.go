@@ -2,8 +2,8 @@ package passenger
 
 import "time"
 
-// takeNoRoomFor is how long after a failed spawn a release that has no process has none of another application
-// stopped for its gets.
+// takeNoRoomFor is how long after a failed spawn, or a crash in the first request, a release that has no process has
+// none of another application stopped for its gets.
 const takeNoRoomFor = 5 * time.Second
 
 func (p *Pool) hasRoom() bool { return p.capacityUsed < p.cfg.MaxPoolSize }
@@ -16,50 +16,73 @@ func (p *Pool) assignCapacity(fx *effects) {
 	// Their callers would wait for another application to give up a process.
 	for _, claims := range []*list[group]{&p.starving, &p.hungry} {
 		for g := range claims.all {
-			if g.restart != nil && g.processCount() == 0 {
+			if g.restart != nil && g.processCount() == 0 && g.release.check == nil {
 				g.endRestart(fx, ErrPoolFull)
 			}
 		}
 	}
 }
 
-// startClaimed starts processes while there is room: first for groups that have none, then for
-// those that want more, both in the order of their claims. For the first kind it stops idle
-// processes, or lets the gets fail of a release that has just failed to start.
+// startClaimed starts processes while there is room or can be made: first for groups that have none, then for
+// those that want more, both in the order of their claims.
 func (p *Pool) startClaimed(fx *effects) {
 	for p.capacityUsed > p.cfg.MaxPoolSize && p.stopIdleProcess(fx, "the lower pool size") {
 	}
 
 	for {
-		g := p.starving.first()
-		switch {
-		case p.hasRoom():
-			if g == nil {
-				g = p.hungry.first()
-			}
-
-			if g == nil {
-				return
-			}
-
-			g.startSpawnLocked(false)
-		case g == nil:
+		p.useRoomLocked()
+		if !p.makeRoom(fx) {
 			return
-		case g.mayTakeRoom():
-			if !p.stopIdleProcess(fx, g.name) {
-				return
-			}
-		case p.idleVictim() == nil:
-			return
-		default:
-			g.failQueue(fx, g.release.failure)
-			g.reconcile(fx)
 		}
 	}
 }
 
+func (p *Pool) useRoomLocked() {
+	for p.hasRoom() {
+		g := p.starving.first()
+		if g == nil {
+			g = p.hungry.first()
+		}
+
+		if g == nil {
+			return
+		}
+
+		g.startAttemptLocked(spawnsNew)
+	}
+}
+
+// makeRoom stops an idle process for a group that has none, or lets the gets fail of one whose release has just failed.
+// It reports whether it has done either. Since no process is to end for an application that cannot start, the spawners
+// are asked before, for as many groups at a time as there are idle processes.
+func (p *Pool) makeRoom(fx *effects) bool {
+	if p.idleVictim() == nil {
+		return false
+	}
+
+	for g := range p.starving.all {
+		switch {
+		case !g.mayTakeRoom():
+			g.failQueue(fx, g.release.failure)
+			g.reconcile(fx)
+
+			return true
+		case g.release.checked:
+			g.release.checked = false
+			return p.stopIdleProcess(fx, g.name)
+		case g.release.check != nil:
+		case p.checks < p.idle.len():
+			g.startCheckLocked()
+		default:
+			return false
+		}
+	}
+
+	return false
+}
+
 // mayTakeRoom reports whether the group, which has no process, may have an idle one of another stopped. Not so for
-// gets of a release that has just failed to start: each of them would cost another application a process. Starts, which
+// gets of a release that has just failed: each of them would cost another application a process. Starts, which
 // an administrator asks for, may.
 func (g *group) mayTakeRoom() bool { return g.takesNoRoomFor() <= 0 || g.hasStartWithoutProcess() }
 

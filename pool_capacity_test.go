@@ -2,6 +2,8 @@ package passenger_test
 
 import (
 	"context"
+	"fmt"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -95,6 +97,120 @@ func TestBrokenApplicationTakesRoomFromOthersOnlyNowAndThen(t *testing.T) {
 					require.Len(f, f.pids("sound"), 1)
 					require.Equal(f, spawns, f.factory.Spawns())
 				}
+			})
+		})
+	}
+}
+
+func TestApplicationThatCannotStartCostsOthersNoProcess(t *testing.T) {
+	script := spawnertest.Script{OnCheck: func(_ context.Context, app spawner.App) error {
+		if strings.HasPrefix(app.Name(), "absent") {
+			return errRefused
+		}
+
+		return nil
+	}}
+	inAudit(t, 1, script, nil, func(f *audit) {
+		f.get(options("sound")).Close(passenger.KeepAlive)
+
+		for i := range 5 {
+			name := fmt.Sprint("absent-", i)
+			require.ErrorIs(f, f.getError(options(name)), errRefused)
+			require.Equal(f, []int{1000}, f.pids("sound"))
+			require.Equal(f, 1, f.factory.Spawns())
+			require.EqualValues(f, 1, f.group(name).Counts.SpawnFailures)
+			require.ErrorIs(f, f.refused(name), errRefused, "the failure is kept")
+		}
+
+		f.get(options("other"))
+		require.Empty(f, f.pids("sound"))
+	})
+}
+
+func TestCheckIsNotWaitedForWhereThereIsRoom(t *testing.T) {
+	for name, end := range map[string]func(f *audit, checked chan error){
+		"it fails late":    func(_ *audit, checked chan error) { checked <- errRefused },
+		"it succeeds late": func(_ *audit, checked chan error) { checked <- nil },
+		"the pool closes":  func(f *audit, _ chan error) { require.NoError(f, f.Close()) },
+		"the release is old": func(f *audit, _ chan error) {
+			require.NoError(f, f.Restart(f.Context(), "b", passenger.RestartOptions{}))
+		},
+		"the application is detached": func(f *audit, _ chan error) {
+			require.NoError(f, f.DetachApp(f.Context(), "b"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inAudit(t, 1, spawnertest.Script{}, nil, func(f *audit) {
+				checked := make(chan error)
+				f.factory.Change(func(s *spawnertest.Script) {
+					s.OnCheck = func(ctx context.Context, _ spawner.App) error {
+						select {
+						case err := <-checked:
+							return err
+						case <-ctx.Done():
+							return ctx.Err()
+						}
+					}
+				})
+
+				f.get(options("a")).Close(passenger.KeepAlive)
+				waiting := f.ask(options("b"))
+				synctest.Wait()
+				require.Zero(f, waiting.times)
+				require.Equal(f, []int{1000}, f.pids("a"))
+
+				require.NoError(f, f.SetMaxPoolSize(2))
+				synctest.Wait()
+				require.NoError(f, waiting.err)
+				require.Equal(f, 1, waiting.times)
+				waiting.session.Close(passenger.KeepAlive)
+				end(f, checked)
+				synctest.Wait()
+			})
+		})
+	}
+}
+
+func TestApplicationThatCrashesAtItsFirstRequestTakesRoomOnlyNowAndThen(t *testing.T) {
+	for name, c := range map[string]struct {
+		status   string
+		requests int
+		waits    time.Duration
+		refused  bool
+	}{
+		"by a signal":           {"signal: segmentation fault", 0, 0, true},
+		"by its status":         {"exit status 1", 0, 4 * time.Second, true},
+		"as it should":          {"exit status 0", 0, 0, false},
+		"5 s ago":               {"exit status 1", 0, 5 * time.Second, false},
+		"after a few requests":  {"exit status 1", 2, 0, false},
+		"after the first of it": {"exit status 1", 1, 0, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, 1, spawnertest.Script{}, func(f *fixture) {
+				crashing, sound := options("crashing"), options("sound")
+				for range c.requests {
+					f.get(crashing).Close(passenger.KeepAlive)
+				}
+
+				s := f.get(crashing)
+				require.True(f, f.factory.Processes()[0].Die(c.status))
+				synctest.Wait()
+				s.Close(passenger.Discard)
+				f.get(sound).Close(passenger.KeepAlive)
+				time.Sleep(c.waits)
+
+				err := f.getError(crashing)
+				if !c.refused {
+					require.NoError(f, err)
+					return
+				}
+
+				require.ErrorIs(f, err, passenger.ErrCrashed)
+				require.ErrorContains(f, err, "process 1000 of crashing: "+c.status)
+				require.Equal(f, []int{1001}, f.pids("sound"))
+
+				require.NoError(f, f.SetMaxPoolSize(2))
+				f.get(crashing).Close(passenger.KeepAlive)
 			})
 		})
 	}

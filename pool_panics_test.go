@@ -240,29 +240,20 @@ func TestPanicOfAnObserverLosesNothing(t *testing.T) {
 }
 
 func TestPanicOfALogSinkLosesNothing(t *testing.T) {
-	inDanger(t, 1, spawnertest.Script{}, func(f *audit, e *explosive) {
+	inDanger(t, 2, spawnertest.Script{}, func(f *audit, e *explosive) {
 		f.get(options("a")).Close(passenger.KeepAlive)
-
-		// A get that makes another one's idle process go logs it.
-		e.logging.Store(true)
-		require.PanicsWithValue(f, boom, func() { _, _ = f.Get(f.Context(), options("b")) })
-		synctest.Wait()
-		require.Zero(f, f.Inspect().Group("b").QueueLength, "no get waits for what no get takes")
-		e.logging.Store(true)
-		var finished *asyncGet
-		require.PanicsWithValue(f, boom, func() { finished = f.serve(options("c")) })
-		require.Nil(f, finished)
-		synctest.Wait()
-
-		for _, g := range f.Inspect().Groups {
-			require.Zero(f, g.QueueLength)
-
-			for _, p := range g.Processes {
-				require.Zero(f, p.Sessions, "no slot is lost")
-			}
-		}
-
 		f.get(options("b")).Close(passenger.KeepAlive)
+
+		// It logs that an idle process ends.
+		e.logging.Store(true)
+		require.PanicsWithValue(f, boom, func() { _ = f.SetMaxPoolSize(1) })
+		synctest.Wait()
+		require.Equal(f, 1, f.factory.Live(), "the process is stopped")
+		require.Equal(f, 1, f.Inspect().CapacityUsed)
+
+		for _, name := range []string{"a", "b"} {
+			f.get(options(name)).Close(passenger.KeepAlive)
+		}
 	})
 }
 

@@ -104,6 +104,9 @@ func (c *chaos) doCalm() {
 	c.armed.Store("")
 	defer func() { c.sessions.closing = false }()
 
+	// What has begun before may still fail.
+	time.Sleep(time.Minute)
+
 	for _, g := range c.Inspect().Groups {
 		for _, pr := range g.Processes {
 			_ = c.Enable(pr.GUPID)

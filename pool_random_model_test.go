@@ -47,6 +47,8 @@ type appModel struct {
 	quiet bool
 	// failures are the errors of its spawns.
 	failures map[error]bool
+	// crashed reports whether one of its processes was killed.
+	crashed bool
 	// limitSince is the largest MaxProcesses since the last look, used the capacity then.
 	limitSince, used int
 	// spawned are the generations of the spawns since the last look.
@@ -232,6 +234,8 @@ func (m *model) permits(app *appModel, a *asked, err error) bool {
 		return a.opts.MaxRequestQueueTime > 0
 	case errors.As(err, &full):
 		return full.AppName == a.app && a.opts.MaxRequestQueueSize >= 0
+	case errors.Is(err, passenger.ErrCrashed):
+		return app.crashed
 	case strings.Contains(err.Error(), "interrupted by a panic"):
 		return true
 	}

@@ -172,7 +172,10 @@ func (c *chaos) doWithdraw() {
 
 func (c *chaos) doKill() {
 	if live := c.factory.LiveProcesses(); len(live) > 0 {
-		c.factory.Kill(live[c.choose(len(live))].Info().PID)
+		victim := live[c.choose(len(live))]
+		app := victim.App()
+		c.with(app.Name(), func(m *appModel) { m.crashed = true })
+		c.factory.Kill(victim.Info().PID)
 	}
 }
 
@@ -183,7 +186,18 @@ func (c *chaos) doChangeScript() {
 		s.Concurrency = []int{1, 1, 2, spawnertest.Unlimited}[c.choose(4)]
 		s.Sockets = 1 + c.choose(3)
 
-		s.BeforeSpawn, s.BeforeDial, s.StopPreloader = nil, nil, nil
+		s.BeforeSpawn, s.BeforeDial, s.StopPreloader, s.OnCheck = nil, nil, nil, nil
+
+		switch c.choose(3) {
+		case 0:
+			s.OnCheck = func(context.Context, spawner.App) error { return errRefused }
+		case 1:
+			s.OnCheck = func(context.Context, spawner.App) error {
+				time.Sleep(3 * time.Second)
+				return nil
+			}
+		}
+
 		switch c.choose(6) {
 		case 0:
 			s.BeforeSpawn = alwaysFail
@@ -245,12 +259,16 @@ func (c *chaos) doEnable() { _ = c.Enable(c.anyProcess()) }
 func (c *chaos) doDetachProcess() { _ = c.DetachProcess(c.anyProcess()) }
 
 func (c *chaos) doSetLimits() {
-	if size := c.choose(8) - 1; c.SetMaxPoolSize(size) == nil {
+	size := c.choose(8) - 1
+	// Deferred, since it may panic when it has set the size.
+	defer func() {
 		c.mu.Lock()
-		c.sizeSince = max(c.sizeSince, c.Inspect().MaxPoolSize)
-		c.mu.Unlock()
-	}
+		defer c.mu.Unlock()
 
+		c.sizeSince = max(c.sizeSince, c.Inspect().MaxPoolSize)
+	}()
+
+	_ = c.SetMaxPoolSize(size)
 	c.SetPoolIdleTime(time.Duration(c.choose(4)-1) * time.Second)
 }
 

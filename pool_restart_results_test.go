@@ -206,3 +206,20 @@ func TestFailingFactoryOfAFirstGetLeavesNothing(t *testing.T) {
 		f.requireGone()
 	})
 }
+
+func TestRestartWaitsForTheCheckBeforeAProcessGivesWay(t *testing.T) {
+	script := spawnertest.Script{OnCheck: func(context.Context, spawner.App) error {
+		time.Sleep(time.Second)
+		return nil
+	}}
+	inBubble(t, 1, script, func(f *fixture) {
+		f.get(options("other")).Close(passenger.KeepAlive)
+		waiting := f.ask(options("a"))
+		synctest.Wait()
+		require.NoError(f, <-f.begin(passenger.RestartOptions{}))
+		synctest.Wait()
+		require.NoError(f, waiting.err)
+		require.Equal(f, 1, waiting.times)
+		require.Empty(f, f.pids("other"))
+	})
+}

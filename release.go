@@ -27,9 +27,14 @@ type release struct {
 	// The links may lead to another release later. unresolved means that they led nowhere then.
 	root       string
 	unresolved bool
-	// failure is the error of the last spawn, at failedAt by Pool.now. It is nil after one that gave a process.
+	// failure is the error of the last spawn, or the crash of its process in the first request, at failedAt
+	// by Pool.now. Otherwise it is nil.
 	failure  error
 	failedAt time.Duration
+	// check is the attempt that looks for what would keep a process from starting, or nil. checked means that it
+	// has found nothing since a process of another application was last stopped for this one.
+	check   *spawnAttempt
+	checked bool
 	// preloaderStop stops a preloader that is idle.
 	preloaderStop *poolTimer
 

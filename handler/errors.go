@@ -106,6 +106,7 @@ var outcomes = []struct {
 		is(passenger.ErrQueueTimeout),
 		failure(http.StatusGatewayTimeout, "The request waited too long for the application."),
 	},
+	{is(passenger.ErrCrashed), overload("The application has crashed, and has to wait before it starts again.")},
 	{is(passenger.ErrAppDetached), overload("The application was removed.")},
 	{is(errTooSlow), failure(http.StatusGatewayTimeout, "The application took too long to respond.")},
 	{is(context.DeadlineExceeded), failure(http.StatusGatewayTimeout, "The application took too long to respond.")},

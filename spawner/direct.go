@@ -17,6 +17,21 @@ func (d *direct) Spawn(ctx context.Context) (Process, error) {
 	return spawn(ctx, d.factory, d.app, (*attempt).run)
 }
 
+// Check is [Checking]'s.
+func (d *direct) Check(ctx context.Context) error { return checkOnly(ctx, d.factory, d.app) }
+
+// checkOnly does of a spawn what starts nothing.
+func checkOnly(ctx context.Context, f *factory, app App) error {
+	a := newAttempt(f, app)
+	if err := a.prepare(ctx); err != nil {
+		return a.fail(ctx, err)
+	}
+
+	a.discard()
+
+	return nil
+}
+
 // spawn prepares an attempt and lets run make a process of it.
 func spawn(ctx context.Context, f *factory, app App,
 	run func(*attempt, context.Context) (*process, error),

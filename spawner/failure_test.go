@@ -293,6 +293,20 @@ func TestPreparationFailuresNameTheirCause(t *testing.T) {
 	}
 }
 
+func TestCheckStartsNothing(t *testing.T) {
+	for _, method := range []string{spawner.DirectSpawning, spawner.SmartSpawning} {
+		f := newFixture(t)
+		a := app(t, "http")
+		a.SpawnMethod = method
+		require.NoError(t, f.check(t, a))
+		require.Empty(t, f.log.String())
+
+		left, err := filepath.Glob(filepath.Join(f.dir, "apps.s", "*"))
+		require.NoError(t, err)
+		require.Empty(t, left, "no directory of sockets is left")
+	}
+}
+
 // A virtual environment that is there and cannot be used is named, whatever is wrong
 // with it; a directory that only has such a name is none.
 func TestVirtualEnvironmentsThatCannotBeUsed(t *testing.T) {

@@ -133,6 +133,15 @@ func (f *fixture) spawn(t *testing.T, app spawner.App) (spawner.Process, error) 
 	return s.Spawn(t.Context())
 }
 
+func (f *fixture) check(t *testing.T, app spawner.App) error {
+	t.Helper()
+	s, err := f.NewSpawner(app)
+	require.NoError(t, err)
+	require.Implements(t, (*spawner.Checking)(nil), s)
+
+	return s.(spawner.Checking).Check(t.Context()) //nolint:forcetypeassert,errcheck // it is one
+}
+
 // start spawns a process that is stopped with the test.
 func (f *fixture) start(t *testing.T, app spawner.App) spawner.Process {
 	t.Helper()
@@ -154,6 +163,12 @@ func (f *fixture) fail(t *testing.T, app spawner.App) *spawner.SpawnError {
 	require.Nil(t, p)
 	var e *spawner.SpawnError
 	require.ErrorAs(t, err, &e)
+
+	if failedStep(e.Journey) == spawner.StepPrepare {
+		var checked *spawner.SpawnError
+		require.ErrorAs(t, f.check(t, app), &checked, "it needs no start to be found")
+		require.Equal(t, e.Summary, checked.Summary)
+	}
 
 	return e
 }

@@ -27,6 +27,9 @@ func (s *smart) Spawn(ctx context.Context) (Process, error) {
 	})
 }
 
+// Check is [Checking]'s. It does not look at the preloader.
+func (s *smart) Check(ctx context.Context) error { return checkOnly(ctx, s.factory, s.app) }
+
 // run has the preloader fork the process of an attempt.
 func (s *smart) run(ctx context.Context, a *attempt) (*process, error) {
 	a.plan(smartSteps)

@@ -55,6 +55,14 @@ type Preloading interface {
 	StopPreloader()
 }
 
+// Checking is what a Spawner may be that can find faults of an application without starting anything.
+type Checking interface {
+	Spawner
+	// Check fails as Spawn would because of the application's files, its interpreter or its user. The
+	// pool calls it before it stops a process of another application to have room for the Spawn.
+	Check(ctx context.Context) error
+}
+
 // Process is a running process of an application. It is safe for concurrent
 // use.
 type Process interface {

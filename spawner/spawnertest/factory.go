@@ -217,6 +217,19 @@ type preloading struct {
 
 func (p preloading) StopPreloader() { p.stop() }
 
+// Check does what the script says, see [spawner.Checking].
+func (s *DummySpawner) Check(ctx context.Context) error {
+	s.factory.mu.Lock()
+	check := s.factory.scriptOf(s.app.Name()).OnCheck
+	s.factory.mu.Unlock()
+
+	if check == nil {
+		return nil
+	}
+
+	return check(ctx, s.app)
+}
+
 // Spawn starts a process by the script.
 func (s *DummySpawner) Spawn(ctx context.Context) (spawner.Process, error) {
 	f := s.factory

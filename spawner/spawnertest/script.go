@@ -48,6 +48,8 @@ type Script struct {
 	// BeforeSpawn is called after SpawnDelay with the number of the spawn, from 1 on. It may block
 	// until ctx ends. Its error is that of the spawn.
 	BeforeSpawn func(ctx context.Context, n int, app spawner.App) error
+	// OnCheck is called by each Check, and its error is that of the Check.
+	OnCheck func(ctx context.Context, app spawner.App) error
 	// Failures are the errors of spawns by their number.
 	Failures map[int]error
 	// BeforeDial is called for each connection; its error is that of Dial.
