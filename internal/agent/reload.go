@@ -57,7 +57,10 @@ func (i *Instance) reload(ctx context.Context, force bool) (err error) {
 	}
 
 	// Only now: what is made after a crash must be what serves.
+	i.mu.Lock()
 	i.coreCfg = next
+	i.mu.Unlock()
+
 	i.level.set(next.LogLevel)
 	if upgraded != nil {
 		i.program.use(upgraded)

@@ -110,3 +110,30 @@ func TestReload(t *testing.T) {
 	s.Stderr.Await(t, "an agent serves again", 1, s.Ended)
 	s.requireApps(t, 2)
 }
+
+// The files that a reload has brought are opened again, and those that it has taken away are no longer there to be.
+func TestLogsOfAReloadAreReopened(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	log := filepath.Join(dir, "access.log")
+	s := start(t, &launch{dir: dir, args: testApp(t)})
+	reopen := func(socket, path string) error {
+		_, err := s.admin(t, socket).Call(t.Context(), http.MethodPost, path, nil)
+		return err
+	}
+	require.ErrorContains(t, reopen("watchdog_api", "/reopen_logs.json"), "NO_LOG_FILE")
+	require.ErrorContains(t, reopen("core_api", "/reinherit_logs.json"), "NO_LOG_FILE")
+
+	writePassengerfile(t, dir, `{"access_log": "access.log"}`)
+	out, err := s.reload(t)
+	require.NoError(t, err, out)
+	require.NoError(t, os.Rename(log, log+".1"))
+	require.NoError(t, reopen("watchdog_api", "/reopen_logs.json"))
+	require.NoError(t, reopen("core_api", "/reinherit_logs.json"))
+	require.FileExists(t, log)
+
+	writePassengerfile(t, dir, `{}`)
+	out, err = s.reload(t)
+	require.NoError(t, err, out)
+	require.ErrorContains(t, reopen("watchdog_api", "/reopen_logs.json"), "NO_LOG_FILE")
+}
