@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -14,6 +15,7 @@ import (
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/internal/test/secrets"
 	"github.com/gopassenger/passenger/spawner"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
@@ -62,4 +64,24 @@ func TestRequestOfTheIncidentIsFoundAmongVeryMany(t *testing.T) {
 		require.Len(t, record.Others, maxRequests)
 		require.Equal(t, fmt.Sprint(maxRequests+9), record.Others[0].ID, "the latest come first")
 	})
+}
+
+// Half of a secret at the end of what is kept looks like none.
+func TestTextIsNotCutWithinASecret(t *testing.T) {
+	for _, c := range secrets.Cases() {
+		if !c.ByItself {
+			continue
+		}
+
+		for visible := 0; visible <= len(c.Value); visible += 4 {
+			before := strings.Repeat("- ", maxText)[:maxText-visible]
+			cut := text(before + c.Value + strings.Repeat(" -", maxSecret))
+			require.NotContains(t, cut, c.Secret[:len(c.Secret)/2], "the end is behind %q", c.Value[:visible])
+			require.LessOrEqual(t, len(cut), maxText+len("..."))
+		}
+	}
+
+	require.Equal(t, strings.Repeat("é", 10), text(strings.Repeat("é", 10)))
+	require.Equal(t, strings.Repeat("é", maxText/2)+"...", text(strings.Repeat("é", maxText)))
+	require.Equal(t, "x"+strings.Repeat("é", maxText/2-1)+"...", text("x"+strings.Repeat("é", maxText)))
 }
