@@ -394,8 +394,8 @@ func merge(now, before []Request) []Request {
 	return now
 }
 
-// choose returns the request that the incident is about, and the first of the others: that of its ID, or the oldest with
-// its path, or the only one.
+// choose returns the request that the incident is about, and the first of the others: that of its ID, or the oldest
+// with its path, or the only one.
 func choose(in *passenger.Incident, requests []Request) (chosen *Request, others []Request) {
 	for i := range requests {
 		q := &requests[i]
