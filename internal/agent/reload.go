@@ -107,6 +107,12 @@ func (c *Config) sameStart(next *Config) error {
 		}
 	}
 
+	// With several applications, each has the option. Of a watchdog that has no new privileges, no core gets any.
+	if len(errs) == 0 && c.allWithoutNewPrivileges() && !next.allWithoutNewPrivileges() {
+		errs = append(errs, errors.New("no_new_privileges was on for all applications and is off for one now, which "+
+			"takes effect when the server is restarted"))
+	}
+
 	// They come from the environment and are no option.
 	if !maps.Equal(c.OTLPHeaders, next.OTLPHeaders) {
 		errs = append(errs, errors.New("the headers for the collector have changed, which takes effect when the "+
