@@ -312,7 +312,7 @@ func (i *Instance) replaceRuntimeDir(ctx context.Context) error {
 	i.changing.Lock()
 	defer i.changing.Unlock()
 	from := i.runtimeDir()
-	to, err := newRuntimeDir(&i.cfg, i.URLs())
+	to, err := newRuntimeDir(&i.coreCfg, i.URLs())
 	if err != nil {
 		return err
 	}

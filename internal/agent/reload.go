@@ -62,6 +62,12 @@ func (i *Instance) reload(ctx context.Context, force bool) (err error) {
 	i.mu.Unlock()
 
 	i.level.set(next.LogLevel)
+
+	// By these, tools find the instance of a directory.
+	if err := i.runtimeDir().dir.SetAppRoots(next.instanceDir().AppRoots); err != nil {
+		i.log.Error(err, "cannot write the directories of the applications to the instance directory")
+	}
+
 	if upgraded != nil {
 		i.program.use(upgraded)
 		i.log.Info("a new core serves, which runs another program", "program", i.program.path)

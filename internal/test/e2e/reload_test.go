@@ -137,3 +137,24 @@ func TestLogsOfAReloadAreReopened(t *testing.T) {
 	require.NoError(t, err, out)
 	require.ErrorContains(t, reopen("watchdog_api", "/reopen_logs.json"), "NO_LOG_FILE")
 }
+
+// Tools find the instance of a directory by what the instance directory says.
+func TestApplicationsOfAReloadAreThoseOfTheInstance(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	shop, blog := filepath.Join(dir, "shop"), filepath.Join(dir, "blog")
+	require.NoError(t, errors.Join(os.Mkdir(shop, 0o700), os.Mkdir(blog, 0o700)))
+	writePassengerfile(t, dir, `{"min_instances": 0, "apps": [{"dir": "shop"}]}`)
+	s := start(t, &launch{dir: dir, args: testApp(t)})
+	before := s.instance(t)
+	require.Equal(t, []string{shop}, before.Properties.AppRoots)
+
+	writePassengerfile(t, dir, `{"min_instances": 0, "apps": [{"dir": "shop"}, {"dir": "blog", "path": "/blog"}]}`)
+	out, err := s.reload(t)
+	require.NoError(t, err, out)
+
+	after := s.instance(t)
+	require.Equal(t, []string{shop, blog}, after.Properties.AppRoots)
+	require.Equal(t, before.Name, after.Name)
+	require.Equal(t, before.Path, after.Path)
+}
