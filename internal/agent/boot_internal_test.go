@@ -10,7 +10,7 @@ import (
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
-// Applications of one directory, for several environments or paths, are told apart by their names.
+// Applications of one directory, for several environments or paths, differ by their names.
 func TestEachApplicationOfADirectoryIsBooted(t *testing.T) {
 	configured := func(environments ...string) *Config {
 		c := DefaultConfig()

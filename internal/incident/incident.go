@@ -27,7 +27,7 @@ const MaxSize = 256 << 10
 const (
 	maxRequests = 100
 	maxText     = 4 << 10
-	// maxSecret is longer than what can be told to be a secret by its form.
+	// maxSecret is longer than what is known for a secret by its form.
 	maxSecret = 1 << 10
 )
 
