@@ -81,7 +81,7 @@ type Config struct {
 	// RestartAbsent is called for an application to restart that the pool does not have, because it had no request for
 	// a while. It reports whether the name is that of a configured one; nil means that none is.
 	RestartAbsent func(name string) bool
-	// ReopenLogs opens the log files again by their names.
+	// ReopenLogs opens the log files again by their names; nil, and the error ErrNoLogFile, mean that there are none.
 	ReopenLogs func() error
 	// Ready returns why the program is not ready to serve; nil means that it always is.
 	Ready func() error

@@ -2,6 +2,7 @@ package apiserver
 
 import (
 	"encoding/json"
+	"errors"
 	"net/http"
 )
 
@@ -64,31 +65,28 @@ func (c *call) readSettings() {
 	c.ok()
 }
 
+// ErrNoLogFile is what Config.ReopenLogs returns where there is no file to open again now.
+var ErrNoLogFile = errors.New("there is no log file to open again")
+
 // reopenLogs and reinheritLogs are one thing to us; tools know them by these
 // codes.
-func (c *call) reopenLogs() {
-	if c.cfg.ReopenLogs == nil {
-		c.fail(http.StatusInternalServerError, "NO_LOG_FILE", "there is no log file to open again")
-		return
+func (c *call) reopenLogs() { c.openLogs("LOG_FILE_OPEN_ERROR", ErrNoLogFile.Error()) }
+
+func (c *call) reinheritLogs() { c.openLogs("INHERIT_ERROR", "the watchdog has no log file") }
+
+// openLogs opens the files again. code is that of a failure, none says that there is no file.
+func (c *call) openLogs(code, none string) {
+	err := ErrNoLogFile
+	if c.cfg.ReopenLogs != nil {
+		err = c.cfg.ReopenLogs()
 	}
 
-	c.openLogs("LOG_FILE_OPEN_ERROR")
-}
-
-func (c *call) reinheritLogs() {
-	if c.cfg.ReopenLogs == nil {
-		c.fail(http.StatusInternalServerError, "NO_LOG_FILE", "the watchdog has no log file")
-		return
-	}
-
-	c.openLogs("INHERIT_ERROR")
-}
-
-func (c *call) openLogs(code string) {
-	if err := c.cfg.ReopenLogs(); err != nil {
+	switch {
+	case err == nil:
+		c.ok()
+	case errors.Is(err, ErrNoLogFile):
+		c.fail(http.StatusInternalServerError, "NO_LOG_FILE", none)
+	default:
 		c.fail(http.StatusInternalServerError, code, err.Error())
-		return
 	}
-
-	c.ok()
 }

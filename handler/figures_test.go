@@ -109,25 +109,28 @@ func TestFiguresOfWebSockets(t *testing.T) {
 }
 
 func TestFiguresOfEventStreams(t *testing.T) {
-	app := spawnertest.Script{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", "text/event-stream")
-		_, _ = io.WriteString(w, "data: x\n\n")
-		_ = http.NewResponseController(w).Flush()
-		<-r.Context().Done()
-	})}
-	serve(t, app, func(s *site) {
-		c := s.dial()
-		_, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-		require.NoError(s, err)
-		time.Sleep(time.Hour)
-		require.Equal(s, 1, s.pool.Inspect().Groups[0].Processes[0].LongSessions)
-		require.NoError(s, c.Close())
-		synctest.Wait()
+	// Case does not matter, RFC 9110 section 8.3.1.
+	for _, kind := range []string{"text/event-stream", "text/event-stream;charset=utf-8", "Text/Event-Stream ; x=y"} {
+		app := spawnertest.Script{Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", kind)
+			_, _ = io.WriteString(w, "data: x\n\n")
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		})}
+		serve(t, app, func(s *site) {
+			c := s.dial()
+			_, err := io.WriteString(c, "GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+			require.NoError(s, err)
+			time.Sleep(time.Hour)
+			require.Equal(s, 1, s.pool.Inspect().Groups[0].Processes[0].LongSessions, kind)
+			require.NoError(s, c.Close())
+			synctest.Wait()
 
-		require.Zero(s, s.pool.Inspect().Groups[0].Processes[0].LongSessions)
-		require.Equal(s, [10]uint64{2: 1}, s.handler.Figures().Responses)
-		require.Zero(s, s.handler.Figures().Durations.Count)
-	})
+			require.Zero(s, s.pool.Inspect().Groups[0].Processes[0].LongSessions)
+			require.Equal(s, [10]uint64{2: 1}, s.handler.Figures().Responses)
+			require.Zero(s, s.handler.Figures().Durations.Count)
+		})
+	}
 }
 
 func TestFiguresLeaveOutPathsThatMetricsExclude(t *testing.T) {

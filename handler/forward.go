@@ -102,7 +102,9 @@ func (x *exchange) buffersResponse() bool {
 }
 
 func (r *response) isEventStream() bool {
-	return strings.HasPrefix(r.header.Get("Content-Type"), "text/event-stream")
+	kind, _, _ := strings.Cut(r.header.Get("Content-Type"), ";")
+
+	return httpfield.EqualFold(strings.TrimRight(kind, " \t"), "text/event-stream")
 }
 
 // writeHead writes the head of the response, with the length of a body that is whole.

@@ -128,6 +128,17 @@ func TestRemoveDeepAndClosed(t *testing.T) {
 }
 
 // TestRemoveReplaced: what is at its path instead stays.
+// As by what cleans temporary directories, just before the end.
+func TestRemoveWhatIsGone(t *testing.T) {
+	registry := newRegistry(t)
+	d := create(t, registry)
+	require.NoError(t, d.Finalize())
+	require.NoError(t, os.RemoveAll(d.Path()))
+	require.NoError(t, d.Remove())
+	require.NoError(t, d.Remove())
+	require.Empty(t, entries(t, registry))
+}
+
 func TestRemoveReplaced(t *testing.T) {
 	c := newCanaries(t)
 	registry := newRegistry(t)

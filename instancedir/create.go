@@ -196,7 +196,7 @@ func (d *Dir) fill(cfg *Config) (err error) {
 	}
 
 	d.readOnlyPassword, d.fullPassword = randtext.Alphanumeric(passwordLength), randtext.Alphanumeric(passwordLength)
-	properties, err := json.MarshalIndent(newProperties(cfg), "", "  ")
+	properties, err := encodeProperties(newProperties(cfg))
 	if err != nil {
 		return err
 	}
@@ -209,7 +209,7 @@ func (d *Dir) fill(cfg *Config) (err error) {
 		{readOnlyPasswordName, []byte(d.readOnlyPassword), access.passwords},
 		{fullPasswordName, []byte(d.fullPassword), access.passwords},
 		{pidName(Watchdog), []byte(strconv.Itoa(os.Getpid())), mine(0o644)},
-		{propertiesName, append(properties, '\n'), mine(0o644)},
+		{propertiesName, properties, mine(0o644)},
 	} {
 		if err := d.dir.create(f.name, f.content, f.to); err != nil {
 			return err
@@ -229,6 +229,11 @@ func (d *Dir) fill(cfg *Config) (err error) {
 	}
 
 	return mine(0o755).give(d.dir.File)
+}
+
+func encodeProperties(p *Properties) ([]byte, error) {
+	content, err := json.MarshalIndent(p, "", "  ")
+	return append(content, '\n'), err
 }
 
 func newProperties(cfg *Config) *Properties {

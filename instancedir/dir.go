@@ -179,6 +179,30 @@ func (d *Dir) WritePID(agent string, pid int) error {
 	})
 }
 
+// SetAppRoots notes the directories of the applications, in the place of those of Config.
+func (d *Dir) SetAppRoots(roots []string) error {
+	return d.do(func() error {
+		// Not in a directory that has taken its place.
+		if err := d.check(); err != nil {
+			return err
+		}
+
+		p, err := readProperties(d.dir)
+		if err != nil {
+			return err
+		}
+
+		p.AppRoots = shown(roots)
+
+		content, err := encodeProperties(&p)
+		if err != nil {
+			return err
+		}
+
+		return errors.Join(d.dir.replace(propertiesName, content, mine(0o644)), d.remember())
+	})
+}
+
 func pidName(agent string) string { return agent + ".pid" }
 
 // Finalize makes tools show the instance. It comes after everything else, and

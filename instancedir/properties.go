@@ -49,7 +49,7 @@ type Properties struct {
 	ServerSoftware  string `json:"server_software"`
 	// StandaloneEngine is empty for other integration modes.
 	StandaloneEngine string `json:"standalone_engine,omitempty"`
-	// AppRoots are the directories of the applications that it was started for, and
+	// AppRoots are the directories of the applications that it is configured for, and
 	// Addresses where it listens, for people; empty means that it does not tell. The
 	// original does not have them.
 	AppRoots  []string `json:"app_roots,omitempty"`

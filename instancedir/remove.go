@@ -15,6 +15,11 @@ const maxRemoved = 1 << 20
 // are killed, is still known for an instance directory.
 func removeInstance(registry, dir directory, name string, id fileID) error {
 	if err := rmtree.Empty(dir.Dir, lockName, maxRemoved); err != nil {
+		// A directory that was removed cannot be read.
+		if _, gone := registry.Lstat(name); errors.Is(err, fs.ErrNotExist) && errors.Is(gone, fs.ErrNotExist) {
+			return nil
+		}
+
 		return err
 	}
 

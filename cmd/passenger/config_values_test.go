@@ -129,6 +129,20 @@ func TestConfigurationNamesItsFiles(t *testing.T) {
 	}
 }
 
+// Beside the directory of one of several applications, they would have no effect.
+func TestWhatIsTheServersIsNoOptionOfOneOfSeveralApplications(t *testing.T) {
+	for key, value := range map[string]string{
+		"port": "8001", "log_file": `"x"`, "transaction_log": `"x"`, "otlp_endpoint": `"http://127.0.0.1:4318"`,
+		"transaction_sample_rate": "0.5", "on_start_failure": `"exit"`, "static_cache_size": "0",
+	} {
+		_, err := loadFile(t, fmt.Sprintf(`{"apps": [{"dir": "shop", %q: %s}]}`, key, value))
+		require.ErrorContains(t, err, key+" is the server's, and cannot be one application's: write it beside apps")
+
+		_, err = loadFile(t, fmt.Sprintf(`{%q: %s, "apps": [{"dir": "shop"}]}`, key, value))
+		require.NoError(t, err)
+	}
+}
+
 // What has names is put together by them, and the later place counts more, for each name.
 func TestNamedValuesOfSeveralPlacesAreMerged(t *testing.T) {
 	const file = `{"envvars": {"A": "file", "B": "file"}, "accel_redirect": {"/a": "a"}, "env_files": ["x"]}`

@@ -25,7 +25,8 @@ const (
 	daemonVariable = "PASSENGER_DAEMON"
 	reportFD       = 3
 	beginFD        = 4
-	maxReport      = 64 << 10
+	// maxReportLine bounds a line of the report, which may have something to say of each of thousands of applications.
+	maxReportLine = 8 << 20
 )
 
 // inBackground starts this program once more, with the same arguments and cfg's
@@ -253,7 +254,11 @@ func readReport(ctx context.Context, in io.Reader) <-chan reportLine {
 	go func() {
 		defer close(lines)
 
-		for decoder := json.NewDecoder(io.LimitReader(in, maxReport)); ; {
+		limited := &io.LimitedReader{R: in}
+		for decoder := json.NewDecoder(limited); ; {
+			// Each line has its own limit: the report is as long as there are applications.
+			limited.N = maxReportLine
+
 			var line reportLine
 			if decoder.Decode(&line) != nil {
 				return

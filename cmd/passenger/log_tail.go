@@ -126,21 +126,14 @@ func (t *logTail) showEnd() error {
 	}
 
 	window := cmp.Or(t.window, tailWindow)
-	cut := info.Size() > window
-	if cut {
-		if t.at, err = t.file.Seek(info.Size()-window, io.SeekStart); err != nil {
+	if info.Size() > window {
+		if err := t.cut(info.Size() - window); err != nil {
 			return err
 		}
 	}
 
 	var last []string
 	err = t.end(func(line string) error {
-		if cut {
-			// The window begins within this line.
-			cut = false
-			return nil
-		}
-
 		// Only every so many lines, since each time moves all that stay.
 		if last = append(last, line); len(last) > 2*t.lines {
 			last = append(last[:0], last[len(last)-t.lines:]...)
@@ -159,6 +152,24 @@ func (t *logTail) showEnd() error {
 	}
 
 	return nil
+}
+
+// cut leaves out what is before an offset, with the rest of a line that has begun there. Whose line that is cannot be
+// known any more.
+func (t *logTail) cut(before int64) (err error) {
+	// The byte before tells whether a line begins at the offset.
+	if t.at, err = t.file.Seek(before-1, io.SeekStart); err != nil {
+		return err
+	}
+
+	rest, err := t.reader.ReadString('\n')
+
+	t.at += int64(len(rest))
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+
+	return err
 }
 
 // end reads to the end, with what has no line break there if nothing follows it.

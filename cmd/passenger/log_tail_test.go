@@ -82,6 +82,38 @@ func TestLastLines(t *testing.T) {
 	}
 }
 
+// Only what the window cuts is left out, and not the first line of the application that is whole.
+func TestWindowCutsOneLine(t *testing.T) {
+	shop := &appFilter{app: &agent.AppLog{Name: "shop", Short: "shop"}}
+	path := filepath.Join(t.TempDir(), "log")
+
+	for name, test := range map[string]struct {
+		content string
+		window  int64
+		only    *appFilter
+		want    string
+	}{
+		"within a line":              {"shop[1] a\nshop[1] b\n", 12, nil, "shop[1] b\n"},
+		"at the beginning of a line": {"shop[1] a\nshop[1] b\n", 10, nil, "shop[1] b\n"},
+		"within another's line":      {"blog[1] a\nblog[1] b\nshop[1] c\n", 25, shop, "shop[1] c\n"},
+		"within the application's":   {"shop[1] a\nblog[1] b\nshop[1] c\n", 25, shop, "shop[1] c\n"},
+		"what looks like its own":    {"blog[1] shop[1] a\nshop[1] c\n", 20, shop, "shop[1] c\n"},
+		"no line is whole":           {"shop[1] a long one\n", 5, shop, ""},
+	} {
+		require.NoError(t, os.WriteFile(path, []byte(test.content), 0o600))
+		var out bytes.Buffer
+		tail := &logTail{
+			path:   path,
+			lines:  3,
+			window: test.window,
+			only:   test.only,
+			out:    &out,
+		}
+		require.NoError(t, tail.run(t.Context()))
+		require.Equal(t, test.want, out.String(), name)
+	}
+}
+
 // It follows a log that is moved away, and one that is cut.
 func TestFollowsRotation(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "log")

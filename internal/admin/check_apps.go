@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -176,6 +177,8 @@ func (l *language) serve(ctx context.Context, h *Host, interpreter, dir string) 
 		"start", dir, "--address", "127.0.0.1", "--port", "0", "--instance-registry-dir", h.Registry,
 		"--environment", "production",
 	}
+
+	args = append(args, unconfigured...)
 	if l.command != nil {
 		args = append(args, "--start-command", l.command(interpreter))
 	} else {
@@ -184,7 +187,9 @@ func (l *language) serve(ctx context.Context, h *Host, interpreter, dir string) 
 
 	server := exec.CommandContext(ctx, h.Program, args...)
 	// Whoever waits for this program waits for no server.
-	server.Env = inherit.Environ()
+	server.Env = slices.DeleteFunc(inherit.Environ(), func(variable string) bool {
+		return strings.HasPrefix(variable, "PASSENGER_")
+	})
 
 	// SIGKILL would leave the application behind.
 	server.Cancel = func() error { return server.Process.Signal(syscall.SIGTERM) }
@@ -217,6 +222,13 @@ func (l *language) serve(ctx context.Context, h *Host, interpreter, dir string) 
 	}
 
 	return err
+}
+
+// unconfigured are options for a server that is to say here where it is, and to have nothing that is another server's,
+// whatever the user's own configuration is.
+var unconfigured = []string{
+	"--log-format", "plain", "--daemonize=false", "--ssl=false", "--ssl-port", "0", "--pid-file", "",
+	"--metrics-address", "", "--dashboard=false",
 }
 
 // greet asks the server, which tells where it is, for the greeting.

@@ -15,6 +15,7 @@ func TestIsPassenger(t *testing.T) {
 	}{
 		{"passenger", "/usr/bin/passenger start /srv/shop", true},
 		{"passenger", "/usr/bin/passenger core", true},
+		{"passenger", "/usr/bin/passenger ust-router", true},
 		{"passenger", "passenger flying --socket-file x", true},
 		{"passenger", "passenger status", false},
 		{"passenger", "passenger", false},

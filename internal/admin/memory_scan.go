@@ -265,7 +265,7 @@ func (p *looked) isPassenger() bool {
 	own, _ := os.Executable()
 	// Other commands of ours are tools, which do not serve.
 	if (p.name == "passenger" || own != "" && p.name == filepath.Base(own)) && len(p.words) > 1 {
-		return slices.Contains([]string{"start", "core", "flying"}, p.words[1])
+		return slices.Contains([]string{"start", "flying", "core", "ust-router"}, p.words[1])
 	}
 
 	words := strings.Fields(strings.Join(p.words, " "))

@@ -299,6 +299,33 @@ func TestApplicationsAreListedByTheirNames(t *testing.T) {
 	require.Equal(t, []string{"/srv/a (test)", "/srv/b (test)"}, namesIn(h.requests()))
 }
 
+// What is in front of several applications leaves it to each of them how much less it takes.
+func TestLimitsInFrontOfSeveralApplications(t *testing.T) {
+	for _, test := range []struct {
+		heads, stalls []int // the first one is the server's
+		head          int
+		stall         time.Duration
+	}{
+		{[]int{5000}, []int{30}, 5000, 30 * time.Second},
+		{[]int{5000, 2000, 9000}, []int{30, 60, 10}, 9000, time.Minute},
+		{[]int{5000, 2000}, []int{30, 10}, 5000, 30 * time.Second},
+		{[]int{5000, 2000, 3000}, []int{30, 0, 60}, 5000, -1},
+		{[]int{5000, 5000}, []int{0, 60}, 5000, -1},
+	} {
+		c := DefaultConfig()
+		c.MaxHeaderSize, c.ClientStallTimeout = test.heads[0], test.stalls[0]
+
+		for i := 1; i < len(test.heads); i++ {
+			own := DefaultConfig()
+			own.MaxHeaderSize, own.ClientStallTimeout = test.heads[i], test.stalls[i]
+			c.Apps = append(c.Apps, HostedApp{Config: &own})
+		}
+
+		require.Equal(t, test.head, c.largestHead(), "%+v", test)
+		require.Equal(t, test.stall, c.longestStall(), "%+v", test)
+	}
+}
+
 func namesIn(requests any) (names []string) {
 	snapshots, _ := requests.([]handler.Snapshot)
 	for i := range snapshots {

@@ -28,6 +28,8 @@ const responseTimeout = 10 * time.Second
 // takes its place boots as many before it takes requests.
 type runningApp struct {
 	Dir string
+	// Name is that of its group: applications of several environments may have one directory.
+	Name string
 	// Options are those that the web server has set; nil means that they are in the
 	// configuration.
 	Options [][2]string `json:",omitempty"`
@@ -60,7 +62,12 @@ func (s *Server) running() []runningApp {
 	s.cfg.each(func(c *Config) {
 		app := c.options().App
 		if known, found := pool[appID{app.Name(), app.Root}]; found {
-			running = append(running, runningApp{Dir: c.Dir, Processes: known.processes, Releases: known.releases})
+			running = append(running, runningApp{
+				Dir:       c.Dir,
+				Name:      app.Name(),
+				Processes: known.processes,
+				Releases:  known.releases,
+			})
 		}
 	})
 
@@ -94,7 +101,12 @@ func (a *apps) running(pool map[appID]inPool) (running []runningApp) {
 		// So another configuration of the same application, used before this one, finds nothing.
 		delete(pool, known.id)
 
-		app := runningApp{Dir: known.id.root, Processes: now.processes, Releases: now.releases}
+		app := runningApp{
+			Dir:       known.id.root,
+			Name:      known.id.name,
+			Processes: now.processes,
+			Releases:  now.releases,
+		}
 		for _, o := range known.options {
 			app.Options = append(app.Options, [2]string{o.name, o.value})
 		}
@@ -171,9 +183,16 @@ func (c *Config) optionsOf(app *runningApp) (options passenger.Options, found bo
 		return one.options(), true, nil
 	}
 
+	named := false
+
 	c.each(func(one *Config) {
-		if one.Dir == app.Dir && !found {
-			options, found = one.options(), true
+		if one.Dir != app.Dir || named {
+			return
+		}
+
+		// With another environment, it has another name, and is the application of its directory still.
+		if own := one.options(); !found || own.App.Name() == app.Name {
+			options, found, named = own, true, own.App.Name() == app.Name
 		}
 	})
 

@@ -396,6 +396,15 @@ func (c *core) reopenLogs() error {
 	return err
 }
 
+// reopenLogsForCaller is reopenLogs for the admin API, which says that there are none.
+func (c *core) reopenLogsForCaller() error {
+	if !c.cfg.Server.hasLogFiles() {
+		return apiserver.ErrNoLogFile
+	}
+
+	return c.reopenLogs()
+}
+
 // removeDir removes the instance directory in the place of the watchdog, which is gone.
 func (c *core) removeDir() {
 	dir, err := instancedir.Inherit(c.cfg.InstanceDir, c.parent.Files[lockFile])

@@ -81,7 +81,7 @@ func (c *core) newAPI() (*apiserver.Server, error) {
 		Settings:         c.settings,
 		ChangeSettings:   c.level.change,
 		RestartAbsent:    c.server.restartAbsent,
-		ReopenLogs:       c.cfg.Server.reopens(c.reopenLogs),
+		ReopenLogs:       c.reopenLogsForCaller,
 		Shutdown: func() {
 			select {
 			case c.shutdown <- struct{}{}:

@@ -122,11 +122,16 @@ func newHosts(
 	c *Config, pool *passenger.Pool, shared *compressor, common handler.Config, lines *requestLog,
 ) (*hosts, error) {
 	h := &hosts{mounts: map[string][]mount{}}
+
+	// Of the server, and of all applications.
+	all := []*Config{c}
+	c.each(func(app *Config) { all = append(all, app) })
+
 	for i := range c.Apps {
 		app := &c.Apps[i]
 		requests := app.Config.handler()
 		requests.Logger, requests.AccessLog, requests.Buffers = common.Logger, common.AccessLog, common.Buffers
-		one, err := newOneApp(app.Config, pool, shared, requests, lines)
+		one, err := newOneApp(app.Config, all, pool, shared, requests, lines)
 		if err != nil {
 			return nil, err
 		}

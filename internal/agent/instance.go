@@ -53,7 +53,7 @@ type Instance struct {
 	initialized chan struct{}
 
 	// reconfigure is nil where the configuration cannot be read again; coreCfg is
-	// what the core has, and changing is held while a new one takes its place.
+	// what the core has, and changing is held while a new one takes its place. It is changed with mu as well.
 	reconfigure func() (Config, error)
 	coreCfg     Config
 	changing    sync.Mutex
@@ -312,7 +312,7 @@ func (i *Instance) replaceRuntimeDir(ctx context.Context) error {
 	i.changing.Lock()
 	defer i.changing.Unlock()
 	from := i.runtimeDir()
-	to, err := newRuntimeDir(&i.cfg, i.URLs())
+	to, err := newRuntimeDir(&i.coreCfg, i.URLs())
 	if err != nil {
 		return err
 	}
@@ -361,7 +361,7 @@ func (i *Instance) api(p *runtimeDir) (*apiserver.Server, error) {
 		Logger:         i.log,
 		ChangeSettings: i.level.change,
 		Settings:       i.settings,
-		ReopenLogs:     i.cfg.reopens(i.ReopenLogs),
+		ReopenLogs:     i.reopenLogsForCaller,
 		Reload:         i.Reload,
 		ForceReload:    i.ForceReload,
 		Shutdown:       func() { i.end(nil) },
@@ -403,6 +403,19 @@ func (i *Instance) ReopenLogs() error {
 	}
 
 	return err
+}
+
+// reopenLogsForCaller is ReopenLogs for the admin API, which says that there are none. A reload may have brought some.
+func (i *Instance) reopenLogsForCaller() error {
+	i.mu.Lock()
+	has := i.coreCfg.hasLogFiles()
+	i.mu.Unlock()
+
+	if !has {
+		return apiserver.ErrNoLogFile
+	}
+
+	return i.ReopenLogs()
 }
 
 // Reap waits for ended children of the watchdog.

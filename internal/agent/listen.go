@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -91,7 +92,8 @@ func (c *Config) openPorts(ctx context.Context) (*Ports, error) {
 			for name, own := range sockets {
 				if overlap(own.Addr(), port.address) {
 					err = fmt.Errorf("cannot listen on %s, as %s asks for: the server itself listens on %s, by %s: "+
-						"choose another port for one of them", port.address, port.option, own.Addr(), taken[name])
+						"choose another port for one of them", port.address, port.option, own.Addr(),
+						cmp.Or(taken[name], "a socket of systemd"))
 				}
 			}
 

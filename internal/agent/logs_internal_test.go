@@ -233,3 +233,23 @@ func TestJSONRecordOfACompanionNamesIt(t *testing.T) {
 	require.Contains(t, line, `"msg":"at work","app":"shop","companion":"worker","pid":7,"stream":"stdout"`)
 	require.NotContains(t, string(jsonLine("shop", "", 7, "stdout", "at work")), "companion")
 }
+
+func TestFilesThatAreOpenedAgain(t *testing.T) {
+	for name, test := range map[string]struct {
+		set  func(*Config)
+		want bool
+	}{
+		"none":                      {func(*Config) {}, false},
+		"standard output":           {func(c *Config) { c.AccessLog = standardOutput }, false},
+		"log":                       {func(c *Config) { c.LogFile = "/log" }, true},
+		"access log":                {func(c *Config) { c.AccessLog = "/log" }, true},
+		"log of transactions":       {func(c *Config) { c.TransactionLog = "/log" }, true},
+		"log of an application":     {func(c *Config) { c.AppLogFile = "/log" }, true},
+		"log of one of several":     {func(c *Config) { c.Apps = []HostedApp{{Config: &Config{Logs: Logs{AppLogFile: "/log"}}}} }, true},
+		"those of Flying's tenants": {func(c *Config) { c.Flying = &Flying{} }, true},
+	} {
+		c := Config{}
+		test.set(&c)
+		require.Equal(t, test.want, c.hasLogFiles(), name)
+	}
+}

@@ -136,7 +136,7 @@ var processOptions = func() []Option {
 			"`seconds` until an idle preloader is stopped", from(0, "never"),
 			byDefault(seconds(passenger.DefaultMaxPreloaderIdleTime)),
 			detail("Counted from its last start of a process.")),
-		option("on_start_failure", perApp, func(c *Config) any { return &c.OnStartFailure },
+		option("on_start_failure", startOnly, func(c *Config) any { return &c.OnStartFailure },
 			"what follows a failed first start: `serve` or exit", oneOf(serveOnFailure, exitOnFailure),
 			shownDefault("`serve`"),
 			detail("`serve` error pages until the application starts, or `exit`. See [when a start is "+

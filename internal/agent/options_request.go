@@ -40,7 +40,7 @@ var limitOptions = func() []Option {
 		option("max_header_size", everywhere, func(c *Config) any { return &c.MaxHeaderSize },
 			"the maximum `bytes` of a request's head", between(minHead, maxHead), byDefault(handler.DefaultMaxHeader),
 			detail("The response to more is 431. Applications that speak the session protocol (Ruby, Python) take 128 "+
-				"KiB with the environment.")),
+				"KiB with the environment. Under Flying, none takes more than the daemon.")),
 		option("max_header_field_size", everywhere, func(c *Config) any { return &c.MaxHeaderFieldSize },
 			"the maximum `bytes` of a request's header field", between(minHead, maxHead),
 			byDefault(handler.DefaultMaxHeaderField),

@@ -117,15 +117,15 @@ var logOptions = func() []Option {
 		option("access_log", server, func(c *Config) any { return &c.AccessLog },
 			"the `file` for a line of JSON per request; -: standard output", as(options.Output),
 			detail("See [access log](configuration.md#access-log).")),
-		option("transaction_log", perApp, func(c *Config) any { return &c.TransactionLog },
+		option("transaction_log", startOnly, func(c *Config) any { return &c.TransactionLog },
 			"the `file` for transactions, as lines of JSON", as(options.Path), fixed,
 			detail("One for each request, spawn, process and restart; see "+
 				"[transactions](operations.md#transactions).")),
-		option("otlp_endpoint", perApp, func(c *Config) any { return &c.OTLPEndpoint },
+		option("otlp_endpoint", startOnly, func(c *Config) any { return &c.OTLPEndpoint },
 			"the `URL` of an OpenTelemetry collector for transactions", fixed,
 			detail("Such as `http://127.0.0.1:4318`. The environment variable `OTEL_EXPORTER_OTLP_HEADERS` has "+
 				"headers for it. See [traces](traces.md).")),
-		option("transaction_sample_rate", perApp, func(c *Config) any { return &c.TransactionSampleRate },
+		option("transaction_sample_rate", startOnly, func(c *Config) any { return &c.TransactionSampleRate },
 			"the `share`, 0 to 1, of traces begun here that are sampled", between(0, 1), byDefault(1.), fixed,
 			detail("Of others their beginning decides. The collector gets no request of the rest; the file of "+
 				"`transaction_log` gets all.")),

@@ -57,8 +57,17 @@ func (i *Instance) reload(ctx context.Context, force bool) (err error) {
 	}
 
 	// Only now: what is made after a crash must be what serves.
+	i.mu.Lock()
 	i.coreCfg = next
+	i.mu.Unlock()
+
 	i.level.set(next.LogLevel)
+
+	// By these, tools find the instance of a directory.
+	if err := i.runtimeDir().dir.SetAppRoots(next.instanceDir().AppRoots); err != nil {
+		i.log.Error(err, "cannot write the directories of the applications to the instance directory")
+	}
+
 	if upgraded != nil {
 		i.program.use(upgraded)
 		i.log.Info("a new core serves, which runs another program", "program", i.program.path)
@@ -102,6 +111,12 @@ func (c *Config) sameStart(next *Config) error {
 			errs = append(errs, fmt.Errorf("%s was %s and is %s now, which takes effect when the server is restarted",
 				o.Key, inWords(before), inWords(after)))
 		}
+	}
+
+	// With several applications, each has the option. Of a watchdog that has no new privileges, no core gets any.
+	if len(errs) == 0 && c.allWithoutNewPrivileges() && !next.allWithoutNewPrivileges() {
+		errs = append(errs, errors.New("no_new_privileges was on for all applications and is off for one now, which "+
+			"takes effect when the server is restarted"))
 	}
 
 	// They come from the environment and are no option.

@@ -241,6 +241,27 @@ func (c *Requests) stallTimeout() time.Duration {
 	return orUnlimited(time.Duration(c.ClientStallTimeout) * time.Second)
 }
 
+// largestHead is the most that an application takes. What is in front of all of them cannot know yet for which one a
+// request is.
+func (c *Config) largestHead() int {
+	most := c.MaxHeaderSize
+	c.each(func(app *Config) { most = max(most, app.MaxHeaderSize) })
+
+	return most
+}
+
+// longestStall is the longest stallTimeout of an application; it is negative if one has none.
+func (c *Config) longestStall() time.Duration {
+	longest := c.stallTimeout()
+	c.each(func(app *Config) {
+		if own := app.stallTimeout(); longest >= 0 && (own < 0 || own > longest) {
+			longest = own
+		}
+	})
+
+	return longest
+}
+
 // orUnlimited is a limit of a handler, for which 0 is not without one.
 func orUnlimited[T ~int64](limit T) T {
 	if limit == 0 {

@@ -214,7 +214,7 @@ func (s *Server) prepare(sockets string, watching observers) (err error) {
 			HeadRead:          func(c net.Conn) { s.limiter.Track(c, http.StateActive) },
 			Logger:            s.log,
 			ReadHeaderTimeout: s.http.ReadHeaderTimeout,
-			MaxHeaderBytes:    s.cfg.MaxHeaderSize + maxParams,
+			MaxHeaderBytes:    s.cfg.largestHead() + maxParams,
 		}
 	}
 
@@ -293,10 +293,10 @@ const maxFrame = 16 << 10
 func (s *Server) prepareHTTP() {
 	timeout := time.Duration(s.cfg.ClientHeaderTimeout) * time.Second
 	s.guard = &headguard.Guard{
-		Limits:        httphead.Limits{Head: s.cfg.MaxHeaderSize + headerSlack, Fields: maxFields},
+		Limits:        httphead.Limits{Head: s.cfg.largestHead() + headerSlack, Fields: maxFields},
 		HTTP2:         s.cfg.HTTP2Cleartext,
 		HeaderTimeout: timeout,
-		StallTimeout:  s.cfg.stallTimeout(),
+		StallTimeout:  s.cfg.longestStall(),
 		Track:         s.conns.Track,
 		Flooded:       floodLog(s.log),
 		ErrorLog:      errorLog(s.log),
@@ -315,7 +315,7 @@ func (s *Server) prepareHTTP() {
 		ConnContext:       s.guard.ConnContext,
 		ReadHeaderTimeout: timeout,
 		IdleTimeout:       time.Duration(s.cfg.KeepAliveTimeout) * time.Second,
-		MaxHeaderBytes:    s.cfg.MaxHeaderSize,
+		MaxHeaderBytes:    s.cfg.largestHead(),
 
 		// net/http would keep a buffer of up to 1 MiB for each connection, as large as its client's largest frame.
 		HTTP2: &http.HTTP2Config{MaxReadFrameSize: maxFrame},

@@ -71,14 +71,12 @@ func (l *logLevel) change(changes map[string]json.RawMessage) error {
 	return nil
 }
 
-// reopens returns reopen if there is a log file that can be opened again.
-func (c *Config) reopens(reopen func() error) func() error {
-	// Its applications have files that are not known yet.
-	own := c.Flying != nil
-	c.each(func(app *Config) { own = own || app.AppLogFile != "" })
-	if !own && c.LogFile == "" && (c.AccessLog == "" || c.AccessLog == standardOutput) {
-		return nil
-	}
+// hasLogFiles reports whether there is a log file that can be opened again.
+func (c *Config) hasLogFiles() bool {
+	// The applications of Flying have files that are not known yet.
+	has := c.Flying != nil || c.LogFile != "" || c.TransactionLog != "" ||
+		c.AccessLog != "" && c.AccessLog != standardOutput
+	c.each(func(app *Config) { has = has || app.AppLogFile != "" })
 
-	return reopen
+	return has
 }

@@ -31,7 +31,7 @@ func newSite(c *Config, pool *passenger.Pool, common handler.Config, lines *requ
 		return newHosts(c, pool, shared, common, lines)
 	}
 
-	return newOneApp(c, pool, shared, common, lines)
+	return newOneApp(c, nil, pool, shared, common, lines)
 }
 
 // oneApp has static files in front of the application.
@@ -41,7 +41,7 @@ type oneApp struct {
 }
 
 func newOneApp(
-	c *Config, pool *passenger.Pool, shared *compressor, requests handler.Config, lines *requestLog,
+	c *Config, beside []*Config, pool *passenger.Pool, shared *compressor, requests handler.Config, lines *requestLog,
 ) (*oneApp, error) {
 	requests.UnlimitedConcurrencyPaths = c.unlimitedPaths(requests.Logger)
 
@@ -50,7 +50,7 @@ func newOneApp(
 		return nil, fmt.Errorf("the application in %s cannot be served: %w", c.Dir, err)
 	}
 
-	files := newStatic(c, pool, shared, requests.Logger, app)
+	files := newStatic(c, beside, pool, shared, requests.Logger, app)
 	files.requests = lines
 
 	return &oneApp{Handler: files, app: app}, nil

@@ -60,7 +60,10 @@ type static struct {
 	notADir, links, loops, unreadables ratelog.Line
 }
 
-func newStatic(c *Config, pool *passenger.Pool, shared *compressor, log logr.Logger, next http.Handler) *static {
+// newStatic returns the static files of c. What is configured beside it may name files that stand among them.
+func newStatic(
+	c *Config, beside []*Config, pool *passenger.Pool, shared *compressor, log logr.Logger, next http.Handler,
+) *static {
 	options := c.options()
 	s := &static{
 		releases:     pool.ReleaseDirs(&options),
@@ -83,7 +86,7 @@ func newStatic(c *Config, pool *passenger.Pool, shared *compressor, log logr.Log
 	}
 
 	s.locate(c.Dir, public)
-	s.private = c.privateFiles(public)
+	s.private = c.privateFiles(public, beside...)
 
 	return s
 }

@@ -16,20 +16,16 @@ type privateFiles map[string]struct{}
 // publicOptions name what clients may have, or a directory with it.
 var publicOptions = []string{"static_files_dir", "custom_error_page", "sendfile_roots", "passenger_root", "ruby_libdir"}
 
-// privateFiles returns those below a directory.
-func (c *Config) privateFiles(public string) privateFiles {
+// privateFiles returns those below a directory, of c and of what is configured beside it.
+func (c *Config) privateFiles(public string, beside ...*Config) privateFiles {
+	files := c.namedFiles()
+	for _, other := range beside {
+		files = append(files, other.namedFiles()...)
+	}
+
 	var private privateFiles
 
-	for _, file := range c.namedFiles() {
-		file = strings.TrimPrefix(file, "-") // of one that may be missing
-		if file == "" {
-			continue
-		}
-
-		if !filepath.IsAbs(file) {
-			file = filepath.Join(c.Dir, file)
-		}
-
+	for _, file := range files {
 		rel, ok := below(public, file)
 		if !ok {
 			continue
@@ -45,7 +41,8 @@ func (c *Config) privateFiles(public string) privateFiles {
 	return private
 }
 
-// namedFiles are the configuration's files, and the files, directories and programs that options name.
+// namedFiles are the configuration's files, and the files, directories and programs that options name, by absolute
+// paths.
 func (c *Config) namedFiles() []string {
 	files := []string{
 		filepath.Join(c.Dir, "Passengerfile.json"), filepath.Join(c.Dir, "passenger-standalone.json"), c.StartupFile,
@@ -73,7 +70,21 @@ func (c *Config) namedFiles() []string {
 		}
 	}
 
-	return files
+	absolute := make([]string, 0, len(files))
+	for _, file := range files {
+		file = strings.TrimPrefix(file, "-") // of one that may be missing
+		if file == "" {
+			continue
+		}
+
+		if !filepath.IsAbs(file) {
+			file = filepath.Join(c.Dir, file)
+		}
+
+		absolute = append(absolute, file)
+	}
+
+	return absolute
 }
 
 // hookPrograms are those that are named by their paths, and not to be found in PATH.

@@ -10,7 +10,9 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/handler"
 	"github.com/gopassenger/passenger/internal/options"
+	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
 // Where the application's own directory is public, the files that the server is configured with are not, whatever their
@@ -135,4 +137,29 @@ func TestOtherFilesOfTheServerAreNotPublic(t *testing.T) {
 	}
 	require.Equal(t, []string{"reports.css", "deep/server.js", "index.html"}, private.without(current, names))
 	require.Equal(t, []string{"x"}, private.without(filepath.Join(top, "elsewhere"), []string{"x"}))
+}
+
+// Files of the server, and of the other applications, may stand where one of several has its public files.
+func TestFilesOfTheServerAreNotPublicInOneOfSeveralApplications(t *testing.T) {
+	top, err := filepath.EvalSymlinks(t.TempDir())
+	require.NoError(t, err)
+	require.NoError(t, os.Mkdir(filepath.Join(top, "blog"), 0o755))
+
+	shop, blog := DefaultConfig(), DefaultConfig()
+	shop.Dir, shop.StaticFilesDir = top, top
+	blog.Dir, blog.StartupFile, blog.AppLogFile = filepath.Join(top, "blog"), "blog.py", filepath.Join(top, "blog.log")
+
+	// As in the background, where it has these by default.
+	c := DefaultConfig()
+	c.Dir, c.LogFile, c.PIDFile = top, filepath.Join(top, "server.log"), filepath.Join(top, "server.pid")
+	c.Apps = []HostedApp{{Config: &shop}, {Hosts: []string{"blog.example"}, Config: &blog}}
+
+	h, err := newHosts(&c, spawnertest.NewPool(t, passenger.Config{}), nil, handler.Config{}, nil)
+	require.NoError(t, err)
+
+	files, ok := h.apps[0].Handler.(*static)
+	require.True(t, ok)
+	require.Equal(t, []string{"index.html", "blog/index.html"}, files.private.without(top, []string{
+		"index.html", "server.log", "server.pid", "blog.log", "blog/blog.py", "blog/Passengerfile.json", "blog/index.html",
+	}))
 }

@@ -245,10 +245,8 @@ func (r *router) serve(signals <-chan os.Signal, cancel func(), ended <-chan err
 				commands = nil
 				defer time.AfterFunc(orphanTime, cancel).Stop()
 			case command == reopenCommand:
-				if err := withOption(r.sinks.Reopen(), transactionLogOption); err != nil {
-					r.log.Error(err, "cannot open the file for transactions again")
-				}
-
+				// An error was logged.
+				_ = r.reopen()
 			case command == watchdog.Shutdown || command == watchdog.Abort:
 				cancel()
 			}
@@ -258,4 +256,18 @@ func (r *router) serve(signals <-chan os.Signal, cancel func(), ended <-chan err
 			return err
 		}
 	}
+}
+
+// reopen opens the router's files again by their names: that of transactions, and the log.
+func (r *router) reopen() error {
+	err := withOption(r.sinks.Reopen(), transactionLogOption)
+	if r.logFile.path != "" {
+		err = errors.Join(err, withOption(r.logFile.reopen(), logOption))
+	}
+
+	if err != nil {
+		r.log.Error(err, "cannot open the files of the router of transactions again")
+	}
+
+	return err
 }

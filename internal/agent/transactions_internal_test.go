@@ -1,9 +1,13 @@
 package agent
 
 import (
+	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/gopassenger/passenger/internal/ustrouter"
 )
 
 func TestTheEnvironmentNamesTheServiceAndTheCollectorsHeaders(t *testing.T) {
@@ -42,4 +46,32 @@ func TestAVariableOfOpenTelemetryThatIsNotWellFormedIsNamedWithoutItsValue(t *te
 			require.NotContains(t, err.Error(), "secret")
 		}
 	}
+}
+
+// The router has the server's log open as well as its own file.
+func TestRouterOpensEachOfItsFilesAgain(t *testing.T) {
+	dir := t.TempDir()
+	log, transactions := filepath.Join(dir, "log"), filepath.Join(dir, "transactions")
+
+	logFile, err := openLog(log, plainFormat)
+	require.NoError(t, err)
+
+	r := &router{logFile: logFile, log: newLogger(logFile, newLogLevel(5), plainFormat)}
+	r.sinks, err = ustrouter.Open(ustrouter.Config{File: transactions, Socket: "/s"}, r.log)
+	require.NoError(t, err)
+
+	for _, file := range []string{log, transactions} {
+		require.NoError(t, os.Rename(file, file+".1"))
+	}
+
+	require.NoError(t, r.reopen())
+	r.log.Info("after the rotation")
+	require.NoError(t, r.sinks.Close(t.Context()))
+	require.NoError(t, r.logFile.close())
+
+	require.FileExists(t, transactions)
+
+	content, err := os.ReadFile(log)
+	require.NoError(t, err)
+	require.Contains(t, string(content), "after the rotation")
 }

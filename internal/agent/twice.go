@@ -30,6 +30,7 @@ func (c *Config) checkTwice() (errs []error) {
 		{"pid_file", c.PIDFile, isAlone},
 		{"log_file", c.LogFile, isLogged},
 		{"app_log_file", c.AppLogFile, isLogged},
+		{"access_log", c.AccessLog, isLogged},
 		{"transaction_log", c.TransactionLog, isLogged},
 		{"ssl_certificate", c.SSLCertificate, isRead},
 		{"ssl_certificate_key", c.SSLKey, isRead},
@@ -37,6 +38,10 @@ func (c *Config) checkTwice() (errs []error) {
 	}
 	if c.Flying != nil {
 		files = append(files, named{"password_file", c.Flying.PasswordFile, isRead})
+	}
+
+	for i := range c.Apps {
+		files = append(files, named{"apps: app_log_file", c.Apps[i].Config.AppLogFile, isLogged})
 	}
 
 	for i, one := range files {

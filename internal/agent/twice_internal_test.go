@@ -18,11 +18,15 @@ func TestFilesThatTwoOptionsNameAreRefused(t *testing.T) {
 	require.NoError(t, os.Symlink(file, link))
 
 	set := map[string]func(c *Config, path string){
-		"socket_file":             func(c *Config, path string) { c.SocketFile = path },
-		"pid_file":                func(c *Config, path string) { c.PIDFile = path },
-		"log_file":                func(c *Config, path string) { c.LogFile = path },
-		"app_log_file":            func(c *Config, path string) { c.AppLogFile = path },
-		"transaction_log":         func(c *Config, path string) { c.TransactionLog = path },
+		"socket_file":     func(c *Config, path string) { c.SocketFile = path },
+		"pid_file":        func(c *Config, path string) { c.PIDFile = path },
+		"log_file":        func(c *Config, path string) { c.LogFile = path },
+		"app_log_file":    func(c *Config, path string) { c.AppLogFile = path },
+		"transaction_log": func(c *Config, path string) { c.TransactionLog = path },
+		"access_log":      func(c *Config, path string) { c.AccessLog = path },
+		"apps: app_log_file": func(c *Config, path string) {
+			c.Apps = []HostedApp{{Config: &Config{}}, {Config: &Config{Logs: Logs{AppLogFile: path}}}}
+		},
 		"ssl_certificate":         func(c *Config, path string) { c.SSLCertificate = path },
 		"ssl_certificate_key":     func(c *Config, path string) { c.SSLKey = path },
 		"dashboard_password_file": func(c *Config, path string) { c.DashboardPasswordFile = path },
@@ -30,7 +34,7 @@ func TestFilesThatTwoOptionsNameAreRefused(t *testing.T) {
 	}
 	uses := map[string]use{
 		"socket_file": isAlone, "pid_file": isAlone, "log_file": isLogged, "app_log_file": isLogged,
-		"transaction_log": isLogged,
+		"transaction_log": isLogged, "access_log": isLogged, "apps: app_log_file": isLogged,
 	}
 
 	for one, setOne := range set {
@@ -59,7 +63,11 @@ func TestFilesThatTwoOptionsNameAreRefused(t *testing.T) {
 		}
 	}
 
-	c := Config{LogFile: os.DevNull}
+	c := Config{LogFile: standardOutput}
+	c.AccessLog = standardOutput
+	require.Empty(t, c.checkTwice(), "two logs may share it")
+
+	c = Config{LogFile: os.DevNull}
 	c.TransactionLog, c.DashboardPasswordFile = os.DevNull, os.DevNull
 	require.Empty(t, c.checkTwice(), "a device is for many")
 }

@@ -157,6 +157,11 @@ func (h *hub) run(ctx context.Context) {
 			h.log.V(1).Info("the dashboard has nothing to show", "err", err.Error())
 		}
 
+		if h.look.turned {
+			h.look.turned = false
+			h.beginAgain()
+		}
+
 		h.show(seen, err)
 	}
 }
@@ -172,6 +177,25 @@ func (h *hub) keys() map[topicKey]bool {
 	}
 
 	return keys
+}
+
+// beginAgain lets all viewers get a whole by the next look, which is at once, and nothing before.
+func (h *hub) beginAgain() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+
+	for key, t := range h.topics {
+		t.encoder = newEncoder(key)
+
+		for v := range t.viewers {
+			v.begun = false
+		}
+	}
+
+	select {
+	case h.wake <- struct{}{}:
+	default: // it is about to look
+	}
 }
 
 // show gives each viewer what has changed, or a whole at first.

@@ -329,6 +329,79 @@ func TestPointsAreShownOnce(t *testing.T) {
 	})
 }
 
+// The history counts times back from its newest point, so that all of them change with the clock.
+func TestFiguresGoOnAfterTheClockWasSetBack(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := newInstance("shop")
+		requests := float32(0)
+		add := func() {
+			source.change(func(i *instance) {
+				points, now := &i.figures[0].Points, time.Now().Add(i.clock)
+				requests++
+				*points = append(*points, status.Point{Requests: requests})
+
+				for age := range *points {
+					(*points)[len(*points)-1-age].At = now.Add(-time.Duration(age) * 5 * time.Second)
+				}
+			})
+		}
+		add()
+
+		h := newTestHub(source)
+		viewers := joinTogether(t, h, everything, shopOnly)
+		v, one := viewers[0], viewers[1]
+		defer h.leave(v)
+		defer h.leave(one)
+
+		var list listForTest
+		var app appForTest
+		require.Equal(t, wholeEvent, decoded(t, <-v.events, &list))
+		require.Equal(t, wholeEvent, decoded(t, <-one.events, &app))
+
+		time.Sleep(lookInterval / 2) // between two looks
+		// The history has the new time with its next point only.
+		source.change(func(i *instance) { i.clock = -time.Hour })
+
+		wholes, points := 0, []float64{}
+		for second := range 18 {
+			if second%5 == 3 {
+				add()
+			}
+
+			time.Sleep(lookInterval)
+
+			for len(v.events) > 0 {
+				list = listForTest{}
+				if decoded(t, <-v.events, &list) == wholeEvent {
+					wholes++
+					require.Less(t, list.Newest, time.Now().UnixMilli())
+					require.Len(t, list.History[0].Rate, int(requests))
+				}
+
+				for _, p := range list.Points {
+					points = append(points, p.Of[0].Rate)
+				}
+			}
+
+			for len(one.events) > 0 {
+				app = appForTest{}
+				if decoded(t, <-one.events, &app) == wholeEvent {
+					wholes++
+					require.Len(t, app.Points, int(requests))
+					continue
+				}
+
+				for _, p := range app.Points {
+					points = append(points, p[1])
+				}
+			}
+		}
+
+		require.Equal(t, 2, wholes, "each viewer gets all points with their new times, once")
+		require.ElementsMatch(t, []float64{3, 3, 4, 4}, points)
+	})
+}
+
 type listForTest struct {
 	Apps []struct {
 		Name, Map string

@@ -37,8 +37,10 @@ type look struct {
 	title  string
 
 	figures map[string]*status.Figures
-	// newest is the time of the newest point.
+	// newest is the time of the newest point. turned means that it was later before: the clock was set back, and all
+	// times that viewers know are others now.
 	newest time.Time
+	turned bool
 	// failed counts the failed starts that failures were got for.
 	failed   uint64
 	failures []passenger.FailedSpawn
@@ -98,7 +100,8 @@ func (l *look) at(ctx context.Context, keys map[topicKey]bool) (*state, error) {
 
 // lookAtFigures gets the figures when there are new ones.
 func (l *look) lookAtFigures(ctx context.Context, pool *Pool) error {
-	if l.figures != nil && pool.At.Sub(l.newest) < history.Interval {
+	// After the clock was set back, the points have times to come until there is another one.
+	if age := pool.At.Sub(l.newest); l.figures != nil && age.Abs() < history.Interval {
 		return nil
 	}
 
@@ -107,15 +110,20 @@ func (l *look) lookAtFigures(ctx context.Context, pool *Pool) error {
 		return err
 	}
 
+	var newest time.Time
+
 	l.figures = make(map[string]*status.Figures, len(all))
 	for i := range all {
 		f := &all[i]
 		l.figures[f.App] = f
 
-		if n := len(f.Points); n > 0 && f.Points[n-1].At.After(l.newest) {
-			l.newest = f.Points[n-1].At
+		if n := len(f.Points); n > 0 && f.Points[n-1].At.After(newest) {
+			newest = f.Points[n-1].At
 		}
 	}
+
+	l.turned = l.turned || !newest.IsZero() && l.newest.Sub(newest) > history.Interval/2
+	l.newest = newest
 
 	return nil
 }

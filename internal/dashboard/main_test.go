@@ -32,6 +32,8 @@ type instance struct {
 	requests []Request
 	failures []passenger.FailedSpawn
 	err      error
+	// clock is how far the clock of the instance is ahead.
+	clock time.Duration
 	// looks counts the calls of Pool, asked those of Failures.
 	looks, asked int
 	orders       []any
@@ -60,7 +62,7 @@ func (i *instance) Pool(context.Context) (*Pool, error) {
 
 	i.looks++
 	pool := i.pool
-	pool.At = time.Now()
+	pool.At = time.Now().Add(i.clock)
 	pool.Groups = slices.Clone(pool.Groups)
 
 	return &pool, i.err

@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
@@ -26,6 +27,8 @@ const MaxSize = 256 << 10
 const (
 	maxRequests = 100
 	maxText     = 4 << 10
+	// maxSecret is longer than what is known for a secret by its form.
+	maxSecret = 1 << 10
 )
 
 // Record is an incident as it is kept. Times are in seconds.
@@ -156,11 +159,25 @@ func seconds(d time.Duration) float64 { return float64(d.Milliseconds()) / 1000 
 
 // text makes a foreign text fit to be shown, and no longer than it need be.
 func text(s string) string {
-	if len(s) > maxText {
-		s = s[:maxText] + "..."
+	if len(s) <= maxText {
+		return redact.Text(strings.ToValidUTF8(s, "?"))
 	}
 
-	return redact.Text(strings.ToValidUTF8(s, "?"))
+	// Half of a secret looks like none: one at the end of what is kept has to be seen whole, and what the longer text
+	// ends with may be half of another.
+	rest := 0
+	if len(s) > maxText+maxSecret {
+		s, rest = s[:maxText+maxSecret], maxSecret
+	}
+
+	s = redact.Text(strings.ToValidUTF8(s, "?"))
+
+	end := max(min(maxText, len(s)-rest), 0)
+	for end > 0 && end < len(s) && !utf8.RuneStart(s[end]) {
+		end--
+	}
+
+	return s[:end] + "..."
 }
 
 // summary says what has happened, in one sentence.

@@ -354,7 +354,7 @@ func (r *Recorder) requestsOf(in *passenger.Incident) (found []Request) {
 		found = append(found, merge(recent(s.Failed, pid, now), recent(s.Requests, pid, now))...)
 	}
 
-	return found[:min(len(found), maxRequests)]
+	return found
 }
 
 // recent returns the requests of a process, or of all if pid is 0, without those that failed too long ago.
@@ -371,18 +371,31 @@ func recent(requests []handler.RequestSnapshot, pid int, now time.Time) (found [
 
 // merge returns the requests of two lists, each once.
 func merge(now, before []Request) []Request {
-	for _, q := range before {
-		same := func(other Request) bool { return other.ID == q.ID && other.Began.Equal(q.Began) }
-		if !slices.ContainsFunc(now, same) {
-			now = append(now, q)
+	type identity struct {
+		id    string
+		began int64
+	}
+
+	of := func(q *Request) identity { return identity{q.ID, q.Began.UnixNano()} }
+	known := make(map[identity]bool, len(now)+len(before))
+
+	for i := range now {
+		known[of(&now[i])] = true
+	}
+
+	for i := range before {
+		// A client of HTTP/2 may have thousands in progress.
+		if q := &before[i]; !known[of(q)] {
+			known[of(q)] = true
+			now = append(now, *q)
 		}
 	}
 
 	return now
 }
 
-// choose returns the request that the incident is about, and the others: that of its ID, or the oldest with its path,
-// or the only one.
+// choose returns the request that the incident is about, and the first of the others: that of its ID, or the oldest
+// with its path, or the only one.
 func choose(in *passenger.Incident, requests []Request) (chosen *Request, others []Request) {
 	for i := range requests {
 		q := &requests[i]
@@ -409,7 +422,8 @@ func choose(in *passenger.Incident, requests []Request) (chosen *Request, others
 		chosen = &Request{ID: text(in.RequestID), Host: text(in.Host), Path: pathOf(in.Target)}
 	}
 
-	return chosen, others
+	// Only now: what an incident is about is often the oldest of them.
+	return chosen, others[:min(len(others), maxRequests)]
 }
 
 // List returns the incidents that are kept, the newest first.

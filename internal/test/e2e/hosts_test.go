@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -132,5 +133,36 @@ func TestSeveralApplicationsRefusals(t *testing.T) {
 			line := refuse(t, &launch{dir: dir, args: testApp(t)})
 			require.Contains(t, line, test.want)
 		})
+	}
+}
+
+// An application may take a larger head than the others.
+func TestHeadLimitsOfSeveralApplications(t *testing.T) {
+	t.Parallel()
+
+	for _, server := range []string{"front", "standard"} {
+		base := newDir(t, passengerfile(`{"http_server": "`+server+`", "apps": [
+			{"dir": ".", "max_header_size": 400000, "max_header_field_size": 300000},
+			{"dir": ".", "hosts": "small.example.com"}
+		]}`))
+		s := start(t, &launch{dir: base, args: testApp(t)})
+		c := s.client(t)
+
+		for host, want := range map[string]int{
+			"large.example.com": http.StatusOK, "small.example.com": http.StatusRequestHeaderFieldsTooLarge,
+		} {
+			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.url+"/", nil)
+			require.NoError(t, err)
+			r.Host = host
+			r.Header.Set("X-Large", strings.Repeat("x", 150000))
+
+			resp, err := c.Do(r)
+			require.NoError(t, err)
+			require.NoError(t, resp.Body.Close())
+			require.Equal(t, want, resp.StatusCode, "%s, by %s", host, server)
+		}
+
+		c.CloseIdleConnections()
+		s.stop(t)
 	}
 }

@@ -255,6 +255,24 @@ func TestSocketActivationKeepsTheMetricsAddress(t *testing.T) {
 	s.stop(t)
 }
 
+// No option has opened what systemd has.
+func TestSocketOfSystemdThatAnOptionAsksForAsWellIsNamed(t *testing.T) {
+	t.Parallel()
+	l, f := listenFor(t, "tcp", "127.0.0.1:0")
+	s := &server{sandbox: newSandbox(t)}
+	s.Cmd = s.command(context.WithoutCancel(t.Context()),
+		&launch{dir: t.TempDir(), args: append(testApp(t), "--metrics-address", l.Addr().String())})
+	program := filepath.Join(built, "passenger")
+	shell := `LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"`
+	s.Cmd.Args = append([]string{"/bin/sh", "-c", shell, "sh", program}, s.Cmd.Args[1:]...)
+	s.Cmd.Path = "/bin/sh"
+	s.Cmd.ExtraFiles = []*os.File{f}
+	s.run(t)
+	s.requireExit(t, 1)
+	require.Contains(t, s.Stderr.String(), "as --metrics-address asks for: the server itself listens on "+
+		l.Addr().String()+", by a socket of systemd: choose another port for one of them")
+}
+
 // A server takes the place of another one, on a socket that neither has
 // opened, whichever of the two ends. No request is lost, and the socket's file
 // stays.

@@ -110,3 +110,51 @@ func TestReload(t *testing.T) {
 	s.Stderr.Await(t, "an agent serves again", 1, s.Ended)
 	s.requireApps(t, 2)
 }
+
+// The files that a reload has brought are opened again, and those that it has taken away are no longer there to be.
+func TestLogsOfAReloadAreReopened(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	log := filepath.Join(dir, "access.log")
+	s := start(t, &launch{dir: dir, args: testApp(t)})
+	reopen := func(socket, path string) error {
+		_, err := s.admin(t, socket).Call(t.Context(), http.MethodPost, path, nil)
+		return err
+	}
+	require.ErrorContains(t, reopen("watchdog_api", "/reopen_logs.json"), "NO_LOG_FILE")
+	require.ErrorContains(t, reopen("core_api", "/reinherit_logs.json"), "NO_LOG_FILE")
+
+	writePassengerfile(t, dir, `{"access_log": "access.log"}`)
+	out, err := s.reload(t)
+	require.NoError(t, err, out)
+	require.NoError(t, os.Rename(log, log+".1"))
+	require.NoError(t, reopen("watchdog_api", "/reopen_logs.json"))
+	require.NoError(t, reopen("core_api", "/reinherit_logs.json"))
+	require.FileExists(t, log)
+
+	writePassengerfile(t, dir, `{}`)
+	out, err = s.reload(t)
+	require.NoError(t, err, out)
+	require.ErrorContains(t, reopen("watchdog_api", "/reopen_logs.json"), "NO_LOG_FILE")
+}
+
+// Tools find the instance of a directory by what the instance directory says.
+func TestApplicationsOfAReloadAreThoseOfTheInstance(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	shop, blog := filepath.Join(dir, "shop"), filepath.Join(dir, "blog")
+	require.NoError(t, errors.Join(os.Mkdir(shop, 0o700), os.Mkdir(blog, 0o700)))
+	writePassengerfile(t, dir, `{"min_instances": 0, "apps": [{"dir": "shop"}]}`)
+	s := start(t, &launch{dir: dir, args: testApp(t)})
+	before := s.instance(t)
+	require.Equal(t, []string{shop}, before.Properties.AppRoots)
+
+	writePassengerfile(t, dir, `{"min_instances": 0, "apps": [{"dir": "shop"}, {"dir": "blog", "path": "/blog"}]}`)
+	out, err := s.reload(t)
+	require.NoError(t, err, out)
+
+	after := s.instance(t)
+	require.Equal(t, []string{shop, blog}, after.Properties.AppRoots)
+	require.Equal(t, before.Name, after.Name)
+	require.Equal(t, before.Path, after.Path)
+}

@@ -148,11 +148,21 @@ func TestSystemMetrics(t *testing.T) {
 	}
 }
 
-// validate-install looks at this host, so that only what it has made is certain.
+// validate-install looks at this host, so that only what it has made is certain. It does so in the same way whatever
+// the user's own servers are configured for.
 func TestValidateInstall(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
-	r := b.run(t, "passenger-config", "validate-install", "--json")
+	home := t.TempDir()
+	config := filepath.Join(home, ".passenger", "standalone", "config.json")
+	require.NoError(t, os.MkdirAll(filepath.Dir(config), 0o700))
+	require.NoError(t, os.WriteFile(config, []byte(`{"daemonize": true, "ssl": true, "ssl_port": 8443, `+
+		`"pid_file": "/nowhere/pid", "metrics_address": "192.0.2.1:9000", "dashboard": true, "socket_file": "/nowhere/s"}`),
+		0o600))
+
+	cmd := b.command(t.Context(), "passenger-config", "validate-install", "--json")
+	cmd.Env = append(cmd.Env, "HOME="+home, "PASSENGER_LOG_FORMAT=json", "PASSENGER_START_COMMAND=/nowhere/program")
+	r := finish(t, cmd)
 	var v struct {
 		Verdict admin.Verdict
 		Results []admin.Result
