@@ -403,6 +403,8 @@ func (u *upstream) explain(err, cause error) error {
 		return fmt.Errorf("the application did not end its response before the request's deadline: %w", cause)
 	case cause != nil && errors.Is(err, os.ErrDeadlineExceeded):
 		return errClientGone
+	case cause != nil && errors.Is(err, errClientGone):
+		return err
 	case cause != nil:
 		return fmt.Errorf("%w: %w", errClientGone, err)
 	case u.session.TimeIsUp():
