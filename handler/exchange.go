@@ -371,6 +371,10 @@ func (x *exchange) release(err error) {
 
 	x.event.AppDone = x.elapsed()
 	x.appDone.Store(true)
+	if !unwanted && (errors.Is(err, errAppDied) || errors.Is(err, errCutShort)) {
+		u.session.AwaitEnd()
+	}
+
 	if unwanted && uploaded {
 		u.session.Abandon(x.h.inFlight.abandon(x))
 	} else {
