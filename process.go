@@ -87,6 +87,8 @@ type process struct {
 	root   string
 	state  processState
 	exited bool
+	// ending means that it has begun to end, and gets no more requests; see Session.AwaitEnd.
+	ending bool
 	// unreachable means that it was detached for refusing connections or not responding; unanswered
 	// is the number of consecutive requests without a response.
 	unreachable bool
@@ -166,8 +168,10 @@ func newProcess(g *group, proc spawner.Process, generation uint32) *process {
 	return pr
 }
 
-// full reports whether the process has as many sessions as it may.
-func (pr *process) full() bool { return pr.concurrency > 0 && pr.sessions >= pr.concurrency }
+// full reports whether the process has as many sessions as it may: none if it is ending.
+func (pr *process) full() bool {
+	return pr.concurrency > 0 && pr.sessions >= pr.concurrency || pr.ending
+}
 
 // busyness makes processes of any concurrency comparable: the share of it that is taken, or the
 // number of sessions if there is no limit.

@@ -108,6 +108,11 @@ func (x *exchange) tryAnother() {
 // reconnect makes a new connection: to another process if this one takes none any more and has seen nothing of the
 // request. A request that a process died of must not take other processes with it.
 func (x *exchange) reconnect() error {
+	if x.upstream.unsent {
+		// One that is ending takes connections still.
+		x.upstream.session.AwaitEnd()
+	}
+
 	err := x.connect()
 	if !x.upstream.unsent || !errors.As(err, new(*passenger.ConnectError)) {
 		return err

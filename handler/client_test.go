@@ -2,14 +2,19 @@ package handler_test
 
 import (
 	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"github.com/go-logr/logr"
 	"github.com/go-logr/logr/funcr"
 	"github.com/stretchr/testify/require"
 
@@ -102,4 +107,87 @@ func TestClientLeavesAnEventStream(t *testing.T) {
 		synctest.Wait()
 		require.Zero(s, s.sessions())
 	})
+}
+
+// Whatever version a client speaks, and whether it leaves with its connection or only resets a stream.
+func TestClientThatLeavesInItsUploadIsNoMalformedRequest(t *testing.T) {
+	closes := func(_ func(), conn net.Conn) { _ = conn.Close() }
+
+	for name, client := range map[string]struct {
+		version int
+		leaves  func(cancel func(), conn net.Conn)
+	}{
+		"HTTP/1.1, closes": {1, closes},
+		"HTTP/2, closes":   {2, closes},
+		"HTTP/2, resets":   {2, func(cancel func(), _ net.Conn) { cancel() }},
+	} {
+		for _, streamed := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, ", streamed: ", streamed), func(t *testing.T) {
+				var out bytes.Buffer
+
+				app := spawnertest.Script{Handler: http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+					_, _ = io.Copy(io.Discard, r.Body)
+				})}
+				cfg := handler.Config{
+					AccessLog:      logr.FromSlogHandler(slog.NewJSONHandler(&out, nil)),
+					StreamRequests: streamed,
+				}
+
+				serveConfig(t, app, cfg, func(s *site) {
+					s.leaveUpload(client.version, client.leaves)
+
+					var line map[string]any
+					require.NoError(s, json.Unmarshal(out.Bytes(), &line), out.String())
+					require.Contains(s, line["error"], "the client has gone")
+					require.InDelta(s, 0, line["status"], 0, "there was no response")
+					require.Zero(s, s.sessions())
+				})
+			})
+		}
+	}
+}
+
+// leaveUpload sends a part of a body, and leaves.
+func (s *site) leaveUpload(version int, leaves func(cancel func(), conn net.Conn)) {
+	s.Helper()
+
+	var conn net.Conn
+
+	tr := &http.Transport{Protocols: new(http.Protocols)}
+	defer tr.CloseIdleConnections()
+	tr.Protocols.SetHTTP1(version == 1)
+	tr.Protocols.SetUnencryptedHTTP2(version == 2)
+	tr.DialContext = func(ctx context.Context, _, _ string) (_ net.Conn, err error) {
+		conn, err = dial(ctx, s.listener)
+		return conn, err
+	}
+
+	ctx, cancel := context.WithCancel(s.Context())
+	defer cancel()
+
+	body, sender := io.Pipe()
+	r, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://example.com/", body)
+	require.NoError(s, err)
+
+	r.ContentLength = 100_000
+	ended := make(chan error, 1)
+
+	go func() {
+		resp, err := tr.RoundTrip(r)
+		if err == nil {
+			_ = resp.Body.Close()
+		}
+
+		ended <- err
+	}()
+
+	_, err = sender.Write(make([]byte, 10_000))
+	require.NoError(s, err)
+	synctest.Wait()
+
+	leaves(cancel, conn)
+	synctest.Wait()
+	require.NoError(s, sender.Close())
+	require.Error(s, <-ended)
+	synctest.Wait()
 }

@@ -371,6 +371,10 @@ func (x *exchange) release(err error) {
 
 	x.event.AppDone = x.elapsed()
 	x.appDone.Store(true)
+	if !unwanted && (errors.Is(err, errAppDied) || errors.Is(err, errCutShort)) {
+		u.session.AwaitEnd()
+	}
+
 	if unwanted && uploaded {
 		u.session.Abandon(x.h.inFlight.abandon(x))
 	} else {
@@ -403,6 +407,8 @@ func (u *upstream) explain(err, cause error) error {
 		return fmt.Errorf("the application did not end its response before the request's deadline: %w", cause)
 	case cause != nil && errors.Is(err, os.ErrDeadlineExceeded):
 		return errClientGone
+	case cause != nil && errors.Is(err, errClientGone):
+		return err
 	case cause != nil:
 		return fmt.Errorf("%w: %w", errClientGone, err)
 	case u.session.TimeIsUp():

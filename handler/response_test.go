@@ -9,9 +9,12 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/stretchr/testify/require"
 
+	"github.com/gopassenger/passenger"
+	"github.com/gopassenger/passenger/handler"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
 
@@ -191,6 +194,62 @@ func TestKilledWhileIdle(t *testing.T) {
 
 					// No waiting: the pool may not have noticed yet.
 					s.factory.LiveProcesses()[0].Die("signal: killed")
+				}
+			})
+		})
+	}
+}
+
+// The system closes the connections of a process that was killed some time before it is gone.
+//
+// Faults: B2, P2.
+func TestRequestsBehindThatOfADyingProcessAreNotLost(t *testing.T) {
+	app := spawnertest.Script{ServeConn: func(_ *spawnertest.Process, c net.Conn) {
+		br := bufio.NewReader(c)
+		for {
+			r, err := http.ReadRequest(br)
+			if err != nil {
+				return
+			}
+
+			if r.URL.Path == "/die" {
+				_, _ = c.Read(make([]byte, 1))
+				return
+			}
+
+			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+		}
+	}}
+
+	for name, first := range map[string]string{"in the queue": "/die", "on a kept connection": "/"} {
+		t.Run(name, func(t *testing.T) {
+			cfg := handler.Config{Options: passenger.Options{MaxProcesses: 1}}
+			serveConfig(t, app, cfg, func(s *site) {
+				firstStatus, nextStatus := make(chan int, 1), make(chan int, 1)
+				post := func(target string, status chan int) {
+					resp, _ := s.do(http.MethodPost, target, "")
+					status <- resp.StatusCode
+				}
+
+				go post(first, firstStatus)
+				synctest.Wait()
+
+				if first == "/die" {
+					go post("/", nextStatus)
+					synctest.Wait()
+					s.factory.Process(0).BeginEnd()
+				} else {
+					s.factory.Process(0).BeginEnd()
+					go post("/", nextStatus)
+				}
+
+				synctest.Wait()
+				require.Empty(s, nextStatus, "it waits for the end of the process")
+				s.factory.Process(0).Die("signal: killed")
+				require.Equal(s, http.StatusOK, <-nextStatus)
+
+				if first == "/die" {
+					require.Equal(s, http.StatusBadGateway, <-firstStatus)
 				}
 			})
 		})

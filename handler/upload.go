@@ -176,8 +176,25 @@ func classifyReadError(err error) error {
 		return errClientGone
 	}
 
+	if as[streamError](err) || err.Error() == disconnected {
+		return errClientGone
+	}
+
 	return errBadUpload
 }
+
+// disconnected is the text of the error that net/http has of HTTP/2 for a connection that has ended. It has no name.
+const disconnected = "client disconnected"
+
+// streamError is the error of a stream of HTTP/2 that was reset, mostly by its client. errors.As fills a struct with
+// these fields from net/http's own (golang.org/issue/53896). What a body breaks of its length has another error.
+type streamError struct {
+	StreamID uint32
+	Code     uint32
+	Cause    error
+}
+
+func (e streamError) Error() string { return fmt.Sprintf("the stream was reset with code %d", e.Code) }
 
 // bodyWriter writes a body to the application. Close ends the body and leaves the connection open.
 type bodyWriter interface {

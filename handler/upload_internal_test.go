@@ -1,6 +1,7 @@
 package handler
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -26,4 +27,9 @@ func TestReadErrorSaysItsKindOnce(t *testing.T) {
 		require.ErrorIs(t, err, cause)
 		require.Equal(t, 1, strings.Count(err.Error(), kind.Error()), err)
 	}
+}
+
+func TestExplanationSaysOnceThatTheClientHasGone(t *testing.T) {
+	failed := fmt.Errorf("%w: connection reset by peer", errClientGone)
+	require.Equal(t, failed, new(upstream).explain(failed, context.Canceled))
 }

@@ -89,6 +89,31 @@ func requireSeparateRequests(t *testing.T, p *process) {
 	}
 }
 
+// requireLateFailures checks that a connection stays, as the response has said, where the
+// application fails behind the end of it: another client's request may be on its way.
+func requireLateFailures(t *testing.T, p *process) {
+	t.Helper()
+	t.Parallel()
+
+	for _, c := range []struct{ method, uri string }{
+		{"GET", "/fail_after_length"},
+		{"GET", "/fail_to_close"},
+		{"GET", "/fail_to_close_array"},
+		{"GET", "/fail_to_close_file"},
+		{"HEAD", "/fail_after_length"},
+		{"HEAD", "/fail_to_close"},
+	} {
+		s := p.session(t)
+		s.write(t, header(t, c.method, c.uri, nil))
+		r := s.read(t, c.method)
+		require.Equal(t, 200, r.StatusCode, c.uri)
+		require.False(t, r.Close, c.uri)
+		require.Equal(t, "next", s.post(t, "/echo", "next").body, "%s %s", c.method, c.uri)
+	}
+
+	p.out.await(t, "it fails late")
+}
+
 // requireBoundedNames checks that names of headers that an application makes up are sent, and
 // not all kept.
 func requireBoundedNames(t *testing.T, p *process) {

@@ -330,6 +330,8 @@ func TestRackOneRequest(t *testing.T) {
 
 func TestRackKeepAlive(t *testing.T) { requireKeepAlive(t, startRack(t, keepAlive)) }
 
+func TestRackFailsAfterItsResponse(t *testing.T) { requireLateFailures(t, startRack(t, keepAlive)) }
+
 func TestRackRequestsAreSeparate(t *testing.T) { requireSeparateRequests(t, startRack(t, keepAlive)) }
 
 func TestRackKeepsFewHeaderNames(t *testing.T) { requireBoundedNames(t, startRack(t, keepAlive)) }

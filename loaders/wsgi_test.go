@@ -357,6 +357,8 @@ func TestWSGIOneRequest(t *testing.T) {
 
 func TestWSGIKeepAlive(t *testing.T) { requireKeepAlive(t, startWSGI(t, keepAlive)) }
 
+func TestWSGIFailsAfterItsResponse(t *testing.T) { requireLateFailures(t, startWSGI(t, keepAlive)) }
+
 func TestWSGIRequestsAreSeparate(t *testing.T) { requireSeparateRequests(t, startWSGI(t, keepAlive)) }
 
 func TestWSGIKeepsFewHeaderNames(t *testing.T) { requireBoundedNames(t, startWSGI(t, keepAlive)) }

@@ -31,5 +31,8 @@ func (*exitWaiter) untilExit(int) (zombie bool) { return false }
 // hasEnded does not know it here.
 func hasEnded(int) bool { return false }
 
+// isEnding does not know it here.
+func isEnding(int) bool { return false }
+
 // awaitGroup would need to look at other processes.
 func awaitGroup(int) {}

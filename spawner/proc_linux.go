@@ -59,6 +59,26 @@ func hasEnded(pid int) bool {
 	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH) || err == nil && s.zombie
 }
 
+// isEnding reports whether a process has begun to end, or has ended. The system notes that before it closes its files.
+func isEnding(pid int) bool {
+	text, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ESRCH)
+	}
+
+	// The name may hold anything. The first field behind it is the state, and the seventh has the flags, see proc(5).
+	const exiting = 0x4 // PF_EXITING
+
+	fields := bytes.Fields(text[bytes.LastIndexByte(text, ')')+1:])
+	if len(fields) < 7 {
+		return false
+	}
+
+	flags, err := strconv.ParseUint(string(fields[6]), 10, 64)
+
+	return err == nil && flags&exiting != 0
+}
+
 // isInSession costs a twentieth of what it costs to read a file of /proc.
 func isInSession(pid, session int) bool {
 	of, err := unix.Getsid(pid)

@@ -27,6 +27,18 @@ func (p *process) Info() *Info             { return &p.info }
 func (p *process) Exited() <-chan struct{} { return p.child.exited }
 func (p *process) ExitStatus() string      { return p.child.exitStatus() }
 
+// Ending is what a Process may be that knows before Exited that it is ending.
+type Ending interface {
+	Process
+	// IsEnding reports whether the process has begun to end: the system closes its connections, one by one, before it
+	// is gone.
+	IsEnding() bool
+}
+
+var _ Ending = (*process)(nil)
+
+func (p *process) IsEnding() bool { return isEnding(p.child.pid) }
+
 func (p *process) Stop(ctx context.Context) {
 	p.beginStop()
 

@@ -26,6 +26,7 @@ import (
 
 	"github.com/gopassenger/passenger/internal/httphead"
 	"github.com/gopassenger/passenger/internal/pace"
+	"github.com/gopassenger/passenger/internal/rawsock"
 )
 
 // Guard checks the connections of a server. Its methods are for the fields of an
@@ -169,7 +170,7 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 
 		// A panic cuts the response, and a server that closes its connections waits for none.
 		c.lingers.Store(false)
-		next.ServeHTTP(w, r)
+		c.serve(next, w, r)
 		c.lingers.Store(r.ProtoMajor == 1)
 
 		if r.ProtoMajor == 2 && g.StallTimeout > 0 {
@@ -177,6 +178,17 @@ func (g *Guard) Handler(next http.Handler) http.Handler {
 			_ = http.NewResponseController(w).SetWriteDeadline(time.Now().Add(g.StallTimeout))
 		}
 	})
+}
+
+// serve passes a request to next. By HTTP/1.0, the end of the connection may be that of the response: should the server
+// be killed meanwhile, the kernel resets the connection, so that the response does not look whole.
+func (c *Conn) serve(next http.Handler, w http.ResponseWriter, r *http.Request) {
+	if !r.ProtoAtLeast(1, 1) {
+		rawsock.SetLinger(c.Conn, 0)
+		defer rawsock.SetLinger(c.Conn, -1)
+	}
+
+	next.ServeHTTP(w, r)
 }
 
 func respond(w http.ResponseWriter, e *httphead.Error) {

@@ -25,6 +25,22 @@ const (
 // package net's over TCP or a Unix socket, and else c.
 func Conn(c net.Conn) net.Conn { return wrap(c) }
 
+// SetLinger is SetLinger of the TCP connection below c, if there is one.
+func SetLinger(c net.Conn, seconds int) {
+	for {
+		switch below := c.(type) {
+		case *net.TCPConn:
+			// If it is closed already, nothing is left to do.
+			_ = below.SetLinger(seconds)
+			return
+		case interface{ NetConn() net.Conn }:
+			c = below.NetConn()
+		default:
+			return
+		}
+	}
+}
+
 // Listener returns connections that are read and written by this package, if
 // those of l are of TCP or Unix sockets.
 func Listener(l net.Listener) net.Listener { return listener{l} }

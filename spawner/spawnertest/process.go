@@ -25,10 +25,11 @@ type Process struct {
 	mu      sync.Mutex
 	status  string
 	stopped time.Time
+	ending  bool
 	conns   map[net.Conn]struct{}
 }
 
-var _ spawner.Process = (*Process)(nil)
+var _ spawner.Ending = (*Process)(nil)
 
 func (f *Factory) start(ctx context.Context, app spawner.App, script *Script, began time.Time) (*Process, error) {
 	f.mu.Lock()
@@ -184,6 +185,27 @@ func (p *Process) Die(status string) bool {
 	close(p.exited)
 
 	return true
+}
+
+// BeginEnd makes the process one that is about to end, as one that was killed: its connections break, and further ones
+// are still taken. Die ends it.
+func (p *Process) BeginEnd() {
+	p.mu.Lock()
+	p.ending = true
+	conns := p.conns
+	p.conns = nil
+	p.mu.Unlock()
+
+	for c := range conns {
+		_ = c.Close()
+	}
+}
+
+// IsEnding reports whether BeginEnd was called.
+func (p *Process) IsEnding() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.ending
 }
 
 func (p *Process) ended() bool {

@@ -29,7 +29,8 @@ func heldText(n int64) string { return fmt.Sprintf("holding %d requests.", n) }
 // process's id, and everything else with what was asked for. /print prints its
 // query, /say the text that it stands for, and /flood 16 MiB, or as many KiB as
 // its query says; /length responds with that of the body, /release with the variable
-// RELEASE; /orphan leaves a process to others; the response of /cut breaks off.
+// RELEASE; /orphan leaves a process to others; the response of /cut breaks
+// off, and that of /stream has no end.
 func playApp() (status int) {
 	release := make(chan struct{})
 	signals := make(chan os.Signal, 1)
@@ -76,6 +77,12 @@ func playApp() (status int) {
 			_, _ = io.WriteString(w, "begun,")
 			_ = http.NewResponseController(w).Flush()
 			panic(http.ErrAbortHandler)
+		case "/stream":
+			_, _ = io.WriteString(w, "begun,")
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+
+			return
 		case "/orphan":
 			// What it leaves behind ends at once, with only process 1 to wait for it.
 			_ = exec.Command("sh", "-c", "sleep 0 & exit 0").Run()

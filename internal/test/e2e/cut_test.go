@@ -1,10 +1,12 @@
 package e2e_test
 
 import (
+	"bufio"
 	"crypto/tls"
 	"io"
 	"net"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -49,6 +51,37 @@ func TestResponseByHTTP10ThatBreaksOffNeverLooksWhole(t *testing.T) {
 			require.NoError(t, err)
 			got, err := io.ReadAll(c)
 			require.Error(t, err, "%s", got)
+		})
+	}
+}
+
+// Nor if the server itself is killed.
+// Faults: E1, P3.
+func TestResponseByHTTP10NeverLooksWholeWhereTheCoreIsKilled(t *testing.T) {
+	t.Parallel()
+
+	for _, kind := range []string{"front", "standard"} {
+		t.Run(kind, func(t *testing.T) {
+			t.Parallel()
+
+			s := start(t, &launch{dir: t.TempDir(), args: append(testApp(t), "--http-server", kind)})
+			c, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
+			require.NoError(t, err)
+			defer c.Close()
+			require.NoError(t, c.SetDeadline(time.Now().Add(time.Minute)))
+
+			_, err = io.WriteString(c, "GET /stream HTTP/1.0\r\nHost: x\r\n\r\n")
+			require.NoError(t, err)
+
+			r := bufio.NewReader(c)
+			_, err = r.ReadString(',')
+			require.NoError(t, err)
+			require.NoError(t, syscall.Kill(s.core(t), syscall.SIGKILL))
+
+			_, err = io.ReadAll(r)
+			require.ErrorIs(t, err, syscall.ECONNRESET)
+			s.Stderr.Await(t, "an agent has died, and is started again", 1, s.Ended)
+			require.NotEmpty(t, s.client(t).get(t, "/pid").body)
 		})
 	}
 }

@@ -163,13 +163,17 @@ class Exchange:
         self._without_body = False
         self._chunked = False
         self._left = None  # of the content length
+        self._complete = False
 
     def run(self):
         """Responds to the request; returns whether the connection can be kept."""
         try:
             self._respond()
         except Exception:
-            self._keep = False
+            # Behind the end of a response that has not announced it, the next request may be on its way.
+            if not self._complete or self._conn.gone:
+                self._keep = False
+
             if not self._conn.gone:
                 print_failure()
                 self._send_error()
@@ -243,11 +247,14 @@ class Exchange:
         offset, size = rest
         self._conn.send(self._head(size))
         if self._without_body:
+            self._complete = True
             return
 
         count = min(size, self._left)
         if count:
             self._left -= self._conn.sendfile(wrapper.file, offset, count)
+
+        self._complete = not self._left
 
     def _write(self, data, body_length=None):
         if not isinstance(data, bytes):
@@ -268,6 +275,8 @@ class Exchange:
         elif head or data:
             self._conn.send(head + data)
 
+        self._complete = self._without_body or self._left == 0
+
     def _finish(self):
         if not self._head_sent:
             self._conn.send(self._head(0))
@@ -277,6 +286,9 @@ class Exchange:
         elif self._left:
             self._keep = False
             warn("the application sent %d bytes less than its Content-Length" % self._left)
+            return
+
+        self._complete = True
 
     def _head(self, body_length):
         """Decides on the framing; body_length is what the body is known to have."""

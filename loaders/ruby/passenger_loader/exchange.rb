@@ -115,7 +115,6 @@ module PassengerLoader
     def close(body)
       body.close if body.respond_to?(:close)
     rescue *FAILURES => e
-      @response.abandon
       STDERR.puts(e.full_message(highlight: false, order: :top))
     end
 

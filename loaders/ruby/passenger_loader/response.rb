@@ -13,6 +13,7 @@ module PassengerLoader
       @connection = connection
       @keep = keep_alive
       @started = false
+      @complete = false
       @is_head = is_head
     end
 
@@ -42,13 +43,14 @@ module PassengerLoader
       @keep = keep
       @started = true
       @connection.send(text)
-      true
+      @complete = true
     end
 
     def transmit(head, body)
       if without_body?(head)
         start(head, head.content_length)
         flush
+        @complete = true
       elsif (path = whole_file(head, body))
         send_file(head, path)
       else
@@ -56,9 +58,10 @@ module PassengerLoader
       end
     end
 
-    # Gives the connection up in the middle of a response.
+    # Gives the connection up in the middle of a response. Behind the end of one that has
+    # not announced it, the next request may be on its way.
     def abandon
-      @keep = false
+      @keep = false unless @complete
     end
 
     private
@@ -111,6 +114,7 @@ module PassengerLoader
       else
         part = within_length(part) if @left
         flush(part)
+        @complete = @left&.zero?
       end
     end
 
@@ -126,7 +130,8 @@ module PassengerLoader
 
     def finish
       flush(*("0\r\n\r\n" if @chunked))
-      return if @left.nil? || @left.zero?
+      @complete = @left.nil? || @left.zero?
+      return if @complete
 
       @keep = false
       warn("the application sent #{@left} bytes less than its Content-Length")

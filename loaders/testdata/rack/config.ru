@@ -99,6 +99,28 @@ module Routes
     plain(Body.new("after") { |write| write.call("one") && raise("the body fails") })
   end
 
+  def fail_after_length(_env)
+    plain(Body.new("length") { |write| write.call("whole") && raise("it fails late") }, "content-length" => "5")
+  end
+
+  def fail_to_close(_env)
+    body = Body.new("fails") { |write| write.call("whole") }
+    body.define_singleton_method(:close) { raise "it fails late" }
+    plain(body)
+  end
+
+  def fail_to_close_array(_env)
+    body = ["whole"]
+    body.define_singleton_method(:close) { raise "it fails late" }
+    plain(body)
+  end
+
+  def fail_to_close_file(_env)
+    body = FileBody.new(LARGE.path)
+    body.define_singleton_method(:close) { raise "it fails late" }
+    plain(body)
+  end
+
   def missing_code(_env)
     raise NotImplementedError
   end

@@ -1,5 +1,6 @@
 """An application with a route for each thing that a WSGI server has to do right."""
 
+import io
 import json
 import os
 import sys
@@ -86,6 +87,42 @@ def fail_before_first_chunk(env, start_response):
 def fail_after_first_chunk(env, start_response):
     plain(start_response)
     return Body("after", failing([b"one"]))
+
+
+def fail_after_length(env, start_response):
+    plain(start_response, ("Content-Length", "5"))
+    return failing([b"whole"])
+
+
+class BodyThatFailsToClose(Body):
+    def close(self):
+        raise RuntimeError("it fails late")
+
+
+def fail_to_close(env, start_response):
+    plain(start_response)
+    return BodyThatFailsToClose("fails", [b"whole"])
+
+
+class ListThatFailsToClose(list):
+    def close(self):
+        raise RuntimeError("it fails late")
+
+
+def fail_to_close_array(env, start_response):
+    plain(start_response)
+    return ListThatFailsToClose([b"whole"])
+
+
+class FileThatFailsToClose(io.FileIO):
+    def close(self):
+        super().close()
+        raise RuntimeError("it fails late")
+
+
+def fail_to_close_file(env, start_response):
+    plain(start_response)
+    return env["wsgi.file_wrapper"](FileThatFailsToClose(__file__))
 
 
 def replace_response(env, start_response):
