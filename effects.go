@@ -78,6 +78,10 @@ func (p *Pool) apply(change func(fx *effects)) []func() {
 		p.assignCapacity(&p.fx)
 	}
 
+	for p.vacant.len() > MaxUnusedApps {
+		p.forgetLocked(&p.fx, p.vacant.first())
+	}
+
 	// Detached processes may still be ending: Pool.end waits for those.
 	if p.state == poolDraining && p.sessions == 0 && p.waiting == 0 {
 		p.markDrainedLocked()

@@ -46,7 +46,8 @@ type Config struct {
 	Spawner spawner.Factory
 	// PoolIdleTime is the idle time after which a process is stopped, if its application has more
 	// than its minimum. After as long again, the pool forgets an application that has no minimum,
-	// no process and no waiting get. Zero means DefaultPoolIdleTime, Unlimited never.
+	// no process and no waiting get; it remembers MaxUnusedApps of those at most. Zero means
+	// DefaultPoolIdleTime, Unlimited never.
 	PoolIdleTime time.Duration
 	// OutOfBandWork makes a process do its out-of-band work, and returns at the end of it, or of
 	// ctx; see handler.OutOfBandWork. Nil means that requests for such work are ignored.

@@ -254,6 +254,17 @@ func (p *Pool) scheduleForgetLocked() {
 	p.vacantTimer = p.startTimerLocked(g.vacantSince+p.cfg.PoolIdleTime-p.now(), p.forgetVacantGroups)
 }
 
+// MaxUnusedApps is how many applications without a process and a waiting get a pool remembers: with their counts, and
+// what is known of their failed starts. Those that have been unused for longest are forgotten first, before
+// Config.PoolIdleTime is over: where clients decide the name of an application, as by the name of a host, they may
+// think of any number of them.
+const MaxUnusedApps = 1000
+
+func (p *Pool) forgetLocked(fx *effects, g *group) {
+	p.removeGroupLocked(g)
+	g.remove(fx)
+}
+
 // forgetVacantGroups removes the groups that have been vacant for PoolIdleTime.
 func (p *Pool) forgetVacantGroups(fx *effects) {
 	now := p.now()
@@ -263,8 +274,7 @@ func (p *Pool) forgetVacantGroups(fx *effects) {
 		}
 
 		fx.log(p, "forgetting an unused application", "app", g.name)
-		p.removeGroupLocked(g)
-		g.remove(fx)
+		p.forgetLocked(fx, g)
 	}
 
 	p.scheduleForgetLocked()

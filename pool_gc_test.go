@@ -2,6 +2,7 @@ package passenger_test
 
 import (
 	"errors"
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -103,5 +104,31 @@ func TestGroupsThatDoNotStartAreForgotten(t *testing.T) {
 		require.Equal(f, 1, f.groupCount())
 		pass(passenger.DefaultPoolIdleTime + time.Second)
 		require.Equal(f, 0, f.groupCount())
+	})
+}
+
+func TestUnusedApplicationsAreForgottenBeyondALimit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &fixture{T: t, factory: spawnertest.New(spawnertest.Script{BeforeSpawn: alwaysFail})}
+		// Without SelfChecks, which look at all groups each time.
+		pool, err := passenger.New(passenger.Config{Spawner: f.factory, PoolIdleTime: passenger.Unlimited})
+		require.NoError(t, err)
+		defer func() { require.NoError(t, pool.Close()) }()
+		f.Pool = pool
+
+		f.factory.ChangeApp("sound", func(s *spawnertest.Script) { s.BeforeSpawn = nil })
+		f.get(options("sound")).Close(passenger.KeepAlive)
+
+		const more = 20
+		for i := range passenger.MaxUnusedApps + more {
+			require.Error(t, f.refused(fmt.Sprint("absent-", i)))
+		}
+
+		synctest.Wait()
+		require.Equal(t, passenger.MaxUnusedApps+1, f.groupCount())
+		require.Len(t, f.pids("sound"), 1, "it is in use")
+		require.Nil(t, f.Inspect().Group(fmt.Sprint("absent-", more-1)), "the longest unused are gone")
+		require.NotNil(t, f.Inspect().Group(fmt.Sprint("absent-", more)))
+		require.Equal(t, f.groupCount(), f.factory.OpenSpawners(), "their spawners are closed")
 	})
 }
