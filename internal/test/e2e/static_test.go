@@ -2,9 +2,11 @@ package e2e_test
 
 import (
 	"cmp"
+	"flag"
 	"net/http"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -128,6 +130,15 @@ var staticRequests = []struct {
 	{target: "/pipe.html", body: app},
 }
 
+// parallel is how many tests run at a time.
+func parallel(t *testing.T) int {
+	t.Helper()
+	n, err := strconv.Atoi(flag.Lookup("test.parallel").Value.String())
+	require.NoError(t, err)
+
+	return n
+}
+
 func TestStatic(t *testing.T) {
 	t.Parallel()
 	s := start(t, &launch{dir: newPublic(t), args: testApp(t)})
@@ -138,7 +149,8 @@ func TestStatic(t *testing.T) {
 		t.Parallel()
 		t.Cleanup(func() {
 			c.CloseIdleConnections()
-			s.requireNoMoreFDs(t, fds)
+			// Of connections to the application, as many are kept as there were at a time.
+			s.requireNoMoreFDs(t, fds+parallel(t))
 		})
 
 		for _, r := range staticRequests {
