@@ -281,6 +281,9 @@ func TestWSGIResponses(t *testing.T) {
 		{uri: "/bad_header?cr", status: 500, closes: true},
 		{uri: "/bad_header?lf", status: 500, closes: true},
 		{uri: "/bad_header?nul", status: 500, closes: true},
+		{uri: "/reason?in", status: 200, length: "0"},
+		{uri: "/reason?beyond", status: 500, closes: true},
+		{uri: "/text_file", status: 200},
 	} {
 		s := p.session(t)
 		r := s.get(t, c.uri)

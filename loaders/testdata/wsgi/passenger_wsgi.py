@@ -1,5 +1,6 @@
 """An application with a route for each thing that a WSGI server has to do right."""
 
+import io
 import json
 import os
 import sys
@@ -119,6 +120,17 @@ def no_start(env, start_response):
 def bad_header(env, start_response):
     start_response("200 OK", [("X-Bad", "a" + {"cr": "\r", "lf": "\n", "nul": "\0"}[env["QUERY_STRING"]] + "b")])
     return [b"never sent"]
+
+
+def reason(env, start_response):
+    start_response("200 " + {"in": "Gr\u00fcn", "beyond": "\u2603"}[env["QUERY_STRING"]], [])
+    return []
+
+
+def text_file(env, start_response):
+    """An empty one: the others have text where bytes are due."""
+    plain(start_response)
+    return env["wsgi.file_wrapper"](io.StringIO())
 
 
 def text_body(env, start_response):
