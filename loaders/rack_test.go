@@ -202,6 +202,7 @@ func TestRackResponses(t *testing.T) {
 		{uri: "/file", status: 200, body: strings.Repeat("x", 1000000), length: "1000000"},
 		{uri: "/chunked_by_itself", status: 200, body: "own", closes: true},
 		{uri: "/streaming", status: 200, body: "onetwo", closes: true},
+		{uri: "/streaming_of_length", status: 200, body: "onetwo", length: "6", closes: true},
 		{uri: "/partial_hijack", status: 200, body: "hijacked", closes: true},
 		{uri: "/fail", status: 500, closes: true},
 		{uri: "/fail_before_first_chunk", status: 500, closes: true},

@@ -93,7 +93,7 @@ module PassengerLoader
       end
 
       @hijacked = true
-      chunked = @connection.chunks? && !head.framed?
+      chunked = @connection.chunks? && !head.framed? && head.content_length.nil?
       @connection.send(head.finish(chunked ? Response::CHUNKED + Response::CLOSE : Response::CLOSE))
       body.call(Stream.new(@connection, @request.body, chunked: chunked))
     end

@@ -156,6 +156,10 @@ module Routes
     })
   end
 
+  def streaming_of_length(_env)
+    plain(->(stream) { stream.write("one", "two") && stream.close }, "content-length" => "6")
+  end
+
   def streaming_fails(_env)
     plain(lambda { |stream|
       stream << "one"
