@@ -351,9 +351,24 @@ func TestRackGracefulStop(t *testing.T) { requireGracefulStop(t, startRack(t)) }
 func TestRackEndsBySIGTERM(t *testing.T) { requireEndBySIGTERM(t, startRack(t)) }
 
 // Rack 3 returns the application alone, has no rack.version and promises no
-// input that can be rewound.
-func TestRack3(t *testing.T) {
+// input that can be rewound. Those before it do.
+func TestRackReleases(t *testing.T) {
 	t.Parallel()
+
+	for release, want := range map[string]string{
+		"1.6.13": "bodytruetrue",
+		"2.2.22": "bodytruetrue",
+		"3.1.0":  "bodyfalsefalse",
+	} {
+		t.Run(release, func(t *testing.T) {
+			t.Parallel()
+			testRackRelease(t, release, want+release)
+		})
+	}
+}
+
+func testRackRelease(t *testing.T, release, want string) {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "config.ru")
 	require.NoError(t, os.WriteFile(file, []byte(`
 run lambda { |env|
@@ -361,9 +376,9 @@ run lambda { |env|
   [200, {}, [input.read, input.respond_to?(:rewind), env.key?("rack.version"), Rack.release].map(&:to_s)]
 }`), 0o600))
 	p := start(t, rackSpec(t, file, keepAlive, func(s *spec) {
-		s.env = append(s.env, "RUBYLIB="+absolute(t, "testdata/rack3"))
+		s.env = append(s.env, "RUBYLIB="+absolute(t, "testdata/rack3"), "RACK_RELEASE="+release)
 	}))
-	require.Equal(t, "bodyfalsefalse3.1.0", p.session(t).post(t, "/", "body").body)
+	require.Equal(t, want, p.session(t).post(t, "/", "body").body)
 }
 
 // As with Python, an application may choose another interpreter by executing it.
