@@ -103,10 +103,10 @@ func TestRackBundler(t *testing.T) {
 
 func TestRackStartupFileNames(t *testing.T) {
 	t.Parallel()
-	root := filepath.Join(t.TempDir(), "a: b;c")
+	root := filepath.Join(t.TempDir(), "a: b;c d\xe9")
 	require.NoError(t, os.Mkdir(root, 0o700))
 
-	for _, name := range []string{"config.ru", "other.ru", "application"} {
+	for _, name := range []string{"config.ru", "other.ru", "application", "caf\xe9"} {
 		file := filepath.Join(root, name)
 		require.NoError(t, os.WriteFile(file, []byte("run ->(env) { [200, {}, [Dir.pwd]] }"), 0o600))
 		p := start(t, rackSpec(t, file))

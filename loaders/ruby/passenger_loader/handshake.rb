@@ -56,7 +56,7 @@ module PassengerLoader
       Handshake.hide_stdin
       lines.to_h do |line|
         name, value = line.split(":", 2)
-        [name, value.to_s.strip]
+        [name, value.to_s.strip.force_encoding(Encoding::UTF_8)]
       end
     end
 
@@ -93,10 +93,11 @@ module PassengerLoader
     private
 
     def read_request
-      received = +""
+      # Binary: a path may have any bytes, of which Ruby splits no text.
+      received = String.new
       source = Handshake.source
       received << source.readpartial(8192) until received.end_with?("\n\n")
-      received.force_encoding(Encoding::UTF_8)
+      received
     rescue EOFError, Errno::ECONNRESET
       raise Error, "the spawner closed the connection before it had sent its request"
     end
