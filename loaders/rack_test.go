@@ -70,6 +70,7 @@ func TestRackFailures(t *testing.T) {
 		"exception":          {"print 'partial'\nraise 'no: database'", "no: database (RuntimeError)"},
 		"syntax":             {"run ->(", "SyntaxError"},
 		"exit":               {"exit 3", "SystemExit"},
+		"message":            {"raise Class.new(StandardError) { def message; nil.name; end }", "because of NoMethodError"},
 		"load error":         {"require 'no_such_library'", "no_such_library"},
 		"child holds stdout": {"spawn('sleep', '5'); at_exit { sleep 5 }; boom", "boom"},
 	} {
@@ -205,6 +206,7 @@ func TestRackResponses(t *testing.T) {
 		{uri: "/streaming_of_length", status: 200, body: "onetwo", length: "6", closes: true},
 		{uri: "/partial_hijack", status: 200, body: "hijacked", closes: true},
 		{uri: "/fail", status: 500, closes: true},
+		{uri: "/fail_to_tell", status: 500, closes: true},
 		{uri: "/fail_before_first_chunk", status: 500, closes: true},
 		{uri: "/missing_code", status: 500, closes: true},
 		{uri: "/no_such_route", status: 500, closes: true},

@@ -2,6 +2,7 @@
 
 require_relative "connection"
 require_relative "environment"
+require_relative "failure"
 require_relative "head"
 require_relative "response"
 require_relative "stream"
@@ -103,7 +104,7 @@ module PassengerLoader
     def report(error)
       @response.abandon
       unless @connection.gone?
-        STDERR.puts(error.full_message(highlight: false, order: :top))
+        STDERR.puts(Failure.describe(error))
         return if @response.started? || @hijacked
 
         @response.transmit(Head.new(500, ERROR_HEADERS, false), [ERROR_BODY])
@@ -116,14 +117,14 @@ module PassengerLoader
       body.close if body.respond_to?(:close)
     rescue *FAILURES => e
       @response.abandon
-      STDERR.puts(e.full_message(highlight: false, order: :top))
+      STDERR.puts(Failure.describe(e))
     end
 
     def finished(env, status, headers, failure)
       env["rack.response_finished"].reverse_each do |callable|
         callable.call(env, status, headers, failure)
       rescue *FAILURES => e
-        STDERR.puts(e.full_message(highlight: false, order: :top))
+        STDERR.puts(Failure.describe(e))
       end
     end
   end

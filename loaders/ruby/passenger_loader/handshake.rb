@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require_relative "failure"
+
 module PassengerLoader
   # The spawn handshake 1.0, on stdin and stdout.
   #
@@ -74,7 +76,7 @@ module PassengerLoader
     def reporting_failure
       yield
     rescue Exception => e # rubocop:disable Lint/RescueException
-      error(e.full_message(highlight: false, order: :top))
+      error(Failure.describe(e))
       exit!(1)
     end
 

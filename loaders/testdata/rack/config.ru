@@ -156,6 +156,10 @@ module Routes
     })
   end
 
+  def fail_to_tell(_env)
+    raise Class.new(StandardError) { def message; raise "nothing to tell"; end }
+  end
+
   def streaming_of_length(_env)
     plain(->(stream) { stream.write("one", "two") && stream.close }, "content-length" => "6")
   end
