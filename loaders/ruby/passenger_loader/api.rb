@@ -32,7 +32,7 @@ module PhusionPassenger
     def fire(event, *args)
       @handlers[event].each do |handler|
         handler.call(*args)
-      rescue StandardError => e
+      rescue *PassengerLoader::Failure::KINDS => e
         STDERR.puts("The application's handler of #{event} failed: #{PassengerLoader::Failure.describe(e)}")
       end
     end

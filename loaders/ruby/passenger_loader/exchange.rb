@@ -10,8 +10,6 @@ require_relative "stream"
 module PassengerLoader
   # One request: runs the application for it and has its response sent.
   class Exchange
-    FAILURES = [StandardError, ScriptError, SystemStackError].freeze
-
     ERROR_HEADERS = { "content-type" => "text/plain; charset=utf-8" }.freeze
     ERROR_BODY = "Internal Server Error: the application failed. Its log says why.\n"
 
@@ -57,7 +55,7 @@ module PassengerLoader
 
       @response.transmit_common(status, headers, body) ||
         transmit(Head.new(status, headers, @connection.server?), body)
-    rescue *FAILURES => e
+    rescue *Failure::KINDS => e
       failure = e
       report(e)
     ensure
@@ -115,7 +113,7 @@ module PassengerLoader
 
     def close(body)
       body.close if body.respond_to?(:close)
-    rescue *FAILURES => e
+    rescue *Failure::KINDS => e
       @response.abandon
       STDERR.puts(Failure.describe(e))
     end
@@ -123,7 +121,7 @@ module PassengerLoader
     def finished(env, status, headers, failure)
       env["rack.response_finished"].reverse_each do |callable|
         callable.call(env, status, headers, failure)
-      rescue *FAILURES => e
+      rescue *Failure::KINDS => e
         STDERR.puts(Failure.describe(e))
       end
     end

@@ -43,6 +43,7 @@ PhusionPassenger.on_event(:starting_worker_process) { |forked| puts "starting, f
 PhusionPassenger.on_event(:stopping_worker_process) { puts "stopping" }
 PhusionPassenger.on_event(:oob_work) { puts "working out of band" }
 PhusionPassenger.on_event(:oob_work) { raise "the handler fails" }
+PhusionPassenger.on_event(:oob_work) { require "a library for the handler" }
 
 # The routes: env in, response out.
 module Routes
