@@ -104,7 +104,7 @@ func TestRackBundler(t *testing.T) {
 
 func TestRackStartupFileNames(t *testing.T) {
 	t.Parallel()
-	root := filepath.Join(t.TempDir(), "a: b;c d\xe9")
+	root := filepath.Join(t.TempDir(), "a: b;c d\xe9 ")
 	require.NoError(t, os.Mkdir(root, 0o700))
 
 	for _, name := range []string{"config.ru", "other.ru", "application", "caf\xe9"} {

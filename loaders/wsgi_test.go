@@ -162,7 +162,7 @@ func TestWSGIFailures(t *testing.T) {
 
 func TestWSGIStartupFileNames(t *testing.T) {
 	t.Parallel()
-	root := filepath.Join(t.TempDir(), "a: b;c d\xe9")
+	root := filepath.Join(t.TempDir(), "a: b;c d\xe9 ")
 	require.NoError(t, os.Mkdir(root, 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(root, "handshake.py"),
 		[]byte("name = 'the app has a module of this name'"), 0o600))

@@ -77,7 +77,7 @@ def _parse(lines):
     options = {}
     for line in lines:
         name, _, value = line.partition(":")
-        options[name] = value.strip()
+        options[name] = value.lstrip(" ")
 
     return options
 

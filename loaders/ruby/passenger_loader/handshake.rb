@@ -58,7 +58,7 @@ module PassengerLoader
       Handshake.hide_stdin
       lines.to_h do |line|
         name, value = line.split(":", 2)
-        [name, value.to_s.strip.force_encoding(Encoding::UTF_8)]
+        [name, value.to_s.sub(/\A +/, "").force_encoding(Encoding::UTF_8)]
       end
     end
 
