@@ -133,6 +133,7 @@ func TestWSGIFailures(t *testing.T) {
 			"RuntimeError: no: database",
 		},
 		"syntax":         {"def (", "SyntaxError"},
+		"surrogate":      {"raise RuntimeError('no: \\ud83d')", "RuntimeError: no: \\ud83d"},
 		"exit":           {"import sys; sys.exit(3)", "SystemExit: 3"},
 		"no application": {"app = 1", "does not define a callable named 'application' or 'app'"},
 		"application with another name": {
