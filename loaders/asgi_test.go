@@ -309,7 +309,7 @@ func TestASGIDirectAccess(t *testing.T) {
 	servedBy(t, func(t *testing.T, server func(*spec)) {
 		t.Helper()
 		p := start(t, asgiSpec(t, asgiApp, server))
-		address := p.directAddress(t)
+		address := "http://" + p.directAddress(t) + "/names"
 
 		for given, status := range map[string]int{
 			"":             http.StatusForbidden,
@@ -318,7 +318,7 @@ func TestASGIDirectAccess(t *testing.T) {
 			password + "x": http.StatusForbidden,
 		} {
 			for _, control := range []string{"", "OOBW"} {
-				r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/names", http.NoBody)
+				r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, http.NoBody)
 				require.NoError(t, err)
 				r.Header.Set("X-Forwarded-For", "192.0.2.1")
 				r.Header.Set("!~Passenger-Client", "192.0.2.1 1")
