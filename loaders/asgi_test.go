@@ -322,6 +322,8 @@ func TestASGIDirectAccess(t *testing.T) {
 				require.NoError(t, err)
 				r.Header.Set("X-Forwarded-For", "192.0.2.1")
 				r.Header.Set("!~Passenger-Client", "192.0.2.1 1")
+				r.Header.Set("X_Forwarded_For", "192.0.2.1")
+				r.Header.Set("Proxy", "192.0.2.1")
 				if control != "" {
 					r.Header.Set("!~Passenger-Control", control)
 				}

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hmac
+import re
 import sys
 import urllib.parse
 
@@ -20,7 +21,8 @@ CONTROL = b"!~passenger-control"
 CLIENT = b"!~passenger-client"
 # Programs that the application starts take it for the address of their proxy.
 PROXY = b"proxy"
-BEGINNING_FOR_PROCESS = b"!~"
+# Others are for the process, or could pass for one of these in an environment, where "-" becomes "_".
+SAFE_NAME = re.compile(rb"[A-Za-z0-9-]+")
 OWN_FIELDS = frozenset((HOST, FORWARDED_PROTO, PASSWORD, CONTROL))
 REQUEST_OOB_WORK = (b"!~request-oob-work", b"true")
 
@@ -173,8 +175,8 @@ class Adapter:
 
 
 def _is_hidden(name):
-    """Says whether a field of direct access is not for the application: only the server in front sends such."""
-    return name in (PASSWORD, PROXY) or name.startswith(BEGINNING_FOR_PROCESS)
+    """Says whether a field of direct access is not for the application."""
+    return name in (PASSWORD, PROXY) or SAFE_NAME.fullmatch(name) is None
 
 
 def _address(client):
