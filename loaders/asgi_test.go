@@ -59,6 +59,8 @@ async def application(scope, receive, send):
     seen["server"] = list(scope["server"])
     seen["body"] = len(body)
     seen["database"] = scope["state"]["database"]
+    if scope["path"] == "/names":
+        seen["names"] = " ".join(sorted(name.decode().lower() for name, _ in scope["headers"]))
     seen["fields"] = sum(len(name) + len(value) for name, value in scope["headers"])
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
     await send({"type": "http.response.body", "body": json.dumps(seen).encode(), "more_body": True})
@@ -307,7 +309,7 @@ func TestASGIDirectAccess(t *testing.T) {
 	servedBy(t, func(t *testing.T, server func(*spec)) {
 		t.Helper()
 		p := start(t, asgiSpec(t, asgiApp, server))
-		address := p.directAddress(t)
+		address := "http://" + p.directAddress(t) + "/names"
 
 		for given, status := range map[string]int{
 			"":             http.StatusForbidden,
@@ -315,21 +317,34 @@ func TestASGIDirectAccess(t *testing.T) {
 			password:       http.StatusOK,
 			password + "x": http.StatusForbidden,
 		} {
-			r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+address+"/", http.NoBody)
-			require.NoError(t, err)
-			r.Header.Set("X-Forwarded-For", "192.0.2.1")
-			r.Header.Set("!~Passenger-Client", "192.0.2.1 1")
-			if given != "" {
-				r.Header.Set("X-Passenger-Connect-Password", given)
-			}
+			for _, control := range []string{"", "OOBW"} {
+				r, err := http.NewRequestWithContext(t.Context(), http.MethodGet, address, http.NoBody)
+				require.NoError(t, err)
+				r.Header.Set("X-Forwarded-For", "192.0.2.1")
+				r.Header.Set("!~Passenger-Client", "192.0.2.1 1")
+				r.Header.Set("X_Forwarded_For", "192.0.2.1")
+				r.Header.Set("Proxy", "192.0.2.1")
+				if control != "" {
+					r.Header.Set("!~Passenger-Control", control)
+				}
 
-			resp, err := http.DefaultClient.Do(r)
-			require.NoError(t, err)
-			text, err := io.ReadAll(resp.Body)
-			require.NoError(t, err)
-			require.NoError(t, resp.Body.Close())
-			require.Equal(t, status, resp.StatusCode, "%s", text)
-			require.NotContains(t, string(text), "192.0.2.1", "whoever connects can say it")
+				if given != "" {
+					r.Header.Set("X-Passenger-Connect-Password", given)
+				}
+
+				resp, err := http.DefaultClient.Do(r)
+				require.NoError(t, err)
+				text, err := io.ReadAll(resp.Body)
+				require.NoError(t, err)
+				require.NoError(t, resp.Body.Close())
+				require.Equal(t, status, resp.StatusCode, "%s", text)
+				require.NotContains(t, string(text), "192.0.2.1", "whoever connects can say it")
+				require.NotContains(t, string(text), "oobw done", "that is for the server in front")
+
+				if status == http.StatusOK {
+					require.Contains(t, string(text), `"names": "accept-encoding host user-agent x-forwarded-for"`)
+				}
+			}
 		}
 
 		http.DefaultClient.CloseIdleConnections()

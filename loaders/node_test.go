@@ -154,6 +154,17 @@ func TestNodeListenForms(t *testing.T) {
 	}
 }
 
+func TestNodeDirectoryWithBlanks(t *testing.T) {
+	t.Parallel()
+	root := filepath.Join(t.TempDir(), "a: b;c ")
+	require.NoError(t, os.Mkdir(root, 0o700))
+	file := filepath.Join(root, "app.js")
+	require.NoError(t, os.WriteFile(file, []byte("require('http').createServer((req, res) => "+
+		"res.end(process.cwd())).listen(1)"), 0o600))
+	p := start(t, nodeSpec(t, file))
+	require.Equal(t, root, p.http(t).get(t, "/").body)
+}
+
 // Fastify listens on each address of localhost, with the port of its first server. On
 // a Unix socket that has none, and no other user may get to the application by a port.
 func TestNodeServerOfFurtherAddressListensOnNoPort(t *testing.T) {

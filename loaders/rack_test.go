@@ -70,6 +70,7 @@ func TestRackFailures(t *testing.T) {
 		"exception":          {"print 'partial'\nraise 'no: database'", "no: database (RuntimeError)"},
 		"syntax":             {"run ->(", "SyntaxError"},
 		"exit":               {"exit 3", "SystemExit"},
+		"message":            {"raise Class.new(StandardError) { def message; nil.name; end }", "because of NoMethodError"},
 		"load error":         {"require 'no_such_library'", "no_such_library"},
 		"child holds stdout": {"spawn('sleep', '5'); at_exit { sleep 5 }; boom", "boom"},
 	} {
@@ -103,10 +104,10 @@ func TestRackBundler(t *testing.T) {
 
 func TestRackStartupFileNames(t *testing.T) {
 	t.Parallel()
-	root := filepath.Join(t.TempDir(), "a: b;c")
+	root := filepath.Join(t.TempDir(), "a: b;c d\xe9 ")
 	require.NoError(t, os.Mkdir(root, 0o700))
 
-	for _, name := range []string{"config.ru", "other.ru", "application"} {
+	for _, name := range []string{"config.ru", "other.ru", "application", "caf\xe9"} {
 		file := filepath.Join(root, name)
 		require.NoError(t, os.WriteFile(file, []byte("run ->(env) { [200, {}, [Dir.pwd]] }"), 0o600))
 		p := start(t, rackSpec(t, file))
@@ -202,8 +203,10 @@ func TestRackResponses(t *testing.T) {
 		{uri: "/file", status: 200, body: strings.Repeat("x", 1000000), length: "1000000"},
 		{uri: "/chunked_by_itself", status: 200, body: "own", closes: true},
 		{uri: "/streaming", status: 200, body: "onetwo", closes: true},
+		{uri: "/streaming_of_length", status: 200, body: "onetwo", length: "6", closes: true},
 		{uri: "/partial_hijack", status: 200, body: "hijacked", closes: true},
 		{uri: "/fail", status: 500, closes: true},
+		{uri: "/fail_to_tell", status: 500, closes: true},
 		{uri: "/fail_before_first_chunk", status: 500, closes: true},
 		{uri: "/missing_code", status: 500, closes: true},
 		{uri: "/no_such_route", status: 500, closes: true},
@@ -352,9 +355,24 @@ func TestRackGracefulStop(t *testing.T) { requireGracefulStop(t, startRack(t)) }
 func TestRackEndsBySIGTERM(t *testing.T) { requireEndBySIGTERM(t, startRack(t)) }
 
 // Rack 3 returns the application alone, has no rack.version and promises no
-// input that can be rewound.
-func TestRack3(t *testing.T) {
+// input that can be rewound. Those before it do.
+func TestRackReleases(t *testing.T) {
 	t.Parallel()
+
+	for release, want := range map[string]string{
+		"1.6.13": "bodytruetrue",
+		"2.2.22": "bodytruetrue",
+		"3.1.0":  "bodyfalsefalse",
+	} {
+		t.Run(release, func(t *testing.T) {
+			t.Parallel()
+			testRackRelease(t, release, want+release)
+		})
+	}
+}
+
+func testRackRelease(t *testing.T, release, want string) {
+	t.Helper()
 	file := filepath.Join(t.TempDir(), "config.ru")
 	require.NoError(t, os.WriteFile(file, []byte(`
 run lambda { |env|
@@ -362,9 +380,9 @@ run lambda { |env|
   [200, {}, [input.read, input.respond_to?(:rewind), env.key?("rack.version"), Rack.release].map(&:to_s)]
 }`), 0o600))
 	p := start(t, rackSpec(t, file, keepAlive, func(s *spec) {
-		s.env = append(s.env, "RUBYLIB="+absolute(t, "testdata/rack3"))
+		s.env = append(s.env, "RUBYLIB="+absolute(t, "testdata/rack3"), "RACK_RELEASE="+release)
 	}))
-	require.Equal(t, "bodyfalsefalse3.1.0", p.session(t).post(t, "/", "body").body)
+	require.Equal(t, want, p.session(t).post(t, "/", "body").body)
 }
 
 // As with Python, an application may choose another interpreter by executing it.

@@ -133,6 +133,7 @@ func TestWSGIFailures(t *testing.T) {
 			"RuntimeError: no: database",
 		},
 		"syntax":         {"def (", "SyntaxError"},
+		"surrogate":      {"raise RuntimeError('no: \\ud83d')", "RuntimeError: no: \\ud83d"},
 		"exit":           {"import sys; sys.exit(3)", "SystemExit: 3"},
 		"no application": {"app = 1", "does not define a callable named 'application' or 'app'"},
 		"application with another name": {
@@ -162,16 +163,16 @@ func TestWSGIFailures(t *testing.T) {
 
 func TestWSGIStartupFileNames(t *testing.T) {
 	t.Parallel()
-	root := filepath.Join(t.TempDir(), "a: b;c")
+	root := filepath.Join(t.TempDir(), "a: b;c d\xe9 ")
 	require.NoError(t, os.Mkdir(root, 0o700))
 	require.NoError(t, os.WriteFile(filepath.Join(root, "handshake.py"),
 		[]byte("name = 'the app has a module of this name'"), 0o600))
-	file := filepath.Join(root, "my-app.wsgi")
+	file := filepath.Join(root, "my-app \xe9.wsgi")
 	require.NoError(t, os.WriteFile(file, []byte(`
 import handshake, os, sys
 def application(env, start_response):
     start_response("200 OK", [])
-    return [("%s|%s|%s|%s" % (__name__, handshake.name, os.getcwd(), sys.path[0])).encode()]
+    return [("%s|%s|%s|%s" % (__name__, handshake.name, os.getcwd(), sys.path[0])).encode("utf-8", "surrogateescape")]
 `), 0o600))
 	p := start(t, wsgiSpec(t, python(t), file))
 	require.Equal(t, "passenger_wsgi|the app has a module of this name|"+root+"|"+root, p.get(t, "/").body)
@@ -281,6 +282,9 @@ func TestWSGIResponses(t *testing.T) {
 		{uri: "/bad_header?cr", status: 500, closes: true},
 		{uri: "/bad_header?lf", status: 500, closes: true},
 		{uri: "/bad_header?nul", status: 500, closes: true},
+		{uri: "/reason?in", status: 200, length: "0"},
+		{uri: "/reason?beyond", status: 500, closes: true},
+		{uri: "/text_file", status: 200},
 	} {
 		s := p.session(t)
 		r := s.get(t, c.uri)

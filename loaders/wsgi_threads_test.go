@@ -190,3 +190,25 @@ func TestWSGIThreadsClientGone(t *testing.T) {
 
 	p.requireCleanStop(t)
 }
+
+// An application may set how long its own sockets wait: its requests come by others.
+func TestWSGIDefaultTimeoutOfSockets(t *testing.T) {
+	t.Parallel()
+
+	for _, threads := range []int{1, 2} {
+		file := filepath.Join(t.TempDir(), "passenger_wsgi.py")
+		require.NoError(t, os.WriteFile(file, []byte(`import socket
+socket.setdefaulttimeout(0.001)
+
+def application(environ, start_response):
+    start_response("200 OK", [])
+    return [environ["wsgi.input"].read()]
+`), 0o600))
+		p := start(t, wsgiSpec(t, python(t), file, keepAlive, func(s *spec) { s.request.ThreadCount = threads }))
+
+		// It is accepted before the second one, and has nothing to read.
+		silent := p.session(t)
+		require.Equal(t, "body", p.session(t).post(t, "/", "body").body)
+		require.Equal(t, "body", silent.post(t, "/", "body").body)
+	}
+}

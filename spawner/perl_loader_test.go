@@ -153,6 +153,27 @@ func TestPerlLoaderCutsResponses(t *testing.T) {
 	}
 }
 
+// The response for an application that fails has a body, also where the application's has none.
+func TestPerlLoaderFailsWithoutBody(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, perlApp(t, `
+package Failing;
+sub getline { die "as the first line is read\n" }
+sub close { 1 }
+package main;
+sub { return [substr($_[0]{PATH_INFO}, 1), [], bless {}, "Failing"] };`))
+
+	for _, status := range []string{"200", "204", "304"} {
+		resp, body := s.get(t, "/"+status)
+		require.Equal(t, http.StatusInternalServerError, resp.StatusCode)
+		require.Equal(t, "The application failed. Its log says why.\n", body, status)
+	}
+
+	resp, body := s.ask(t, http.MethodHead, "/204", http.NoBody)
+	require.Equal(t, http.StatusInternalServerError, resp.StatusCode)
+	require.Empty(t, body)
+}
+
 // Clients may go away at any time.
 func TestPerlLoaderOutlivesClients(t *testing.T) {
 	t.Parallel()

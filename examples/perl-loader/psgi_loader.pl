@@ -302,7 +302,7 @@ package PSGILoader::Response;
 
 sub new {
     my ($class, $conn, $input, $keep, $method) = @_;
-    return bless { conn => $conn, input => $input, keep => $keep, head_only => $method eq 'HEAD' }, $class;
+    return bless { conn => $conn, input => $input, keep => $keep, is_head => $method eq 'HEAD' }, $class;
 }
 
 sub keeps { $_[0]{keep} && $_[0]{finished} }
@@ -340,7 +340,7 @@ sub start {
         $head .= "$name: $value\r\n";
     }
     die "the content length '$length' is not a number\n" if defined $length && $length !~ /\A\d+\z/;
-    $self->{head_only} = 1 if $status == 204 || $status == 304;
+    $self->{head_only} = $self->{is_head} || $status == 204 || $status == 304;
     # An empty body says nothing where there is none in any case.
     undef $length if $self->{head_only} && !$length;
     $self->{length}  = $length;

@@ -74,7 +74,7 @@ function parse(lines) {
   for (const line of lines) {
     const colon = line.indexOf(':');
     if (colon > 0) {
-      options[line.slice(0, colon)] = line.slice(colon + 1).trim();
+      options[line.slice(0, colon)] = line.slice(colon + 1).replace(/^ +/, '');
     }
   }
 

@@ -129,7 +129,8 @@ function isFurther(options) {
 // Connections are kept open and closed by the other side. What Node.js would
 // close by itself could be closed just as the next request arrives.
 function disableTimeouts(server) {
-  server.keepAliveTimeout = 0;
+  // Applications set it behind listen(), for other load balancers.
+  Object.defineProperty(server, 'keepAliveTimeout', { configurable: true, enumerable: true, get: () => 0, set() {} });
   server.headersTimeout = 0;
   server.requestTimeout = 0;
   server.timeout = 0;

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hmac
+import re
 import sys
 import urllib.parse
 
@@ -18,6 +19,10 @@ FORWARDED_PROTO = b"x-forwarded-proto"
 PASSWORD = b"x-passenger-connect-password"
 CONTROL = b"!~passenger-control"
 CLIENT = b"!~passenger-client"
+# Programs that the application starts take it for the address of their proxy.
+PROXY = b"proxy"
+# Others are for the process, or could pass for one of these in an environment, where "-" becomes "_".
+SAFE_NAME = re.compile(rb"[A-Za-z0-9-]+")
 OWN_FIELDS = frozenset((HOST, FORWARDED_PROTO, PASSWORD, CONTROL))
 REQUEST_OOB_WORK = (b"!~request-oob-work", b"true")
 
@@ -95,7 +100,7 @@ class Adapter:
 
         This is on the way of each request: the fields are looked at once.
         """
-        client, host, secure, passwords = None, None, False, []
+        client, host, secure, control, passwords = None, None, False, False, []
         headers = scope["headers"]
         if headers and headers[-1][0] == CLIENT:
             # The server in front has it at the end.
@@ -111,7 +116,7 @@ class Adapter:
             elif name == FORWARDED_PROTO:
                 secure = value == b"https"
             elif name == CONTROL:
-                return _work_out_of_band
+                control = True
             elif name == PASSWORD:
                 passwords.append(value)
 
@@ -119,6 +124,10 @@ class Adapter:
             # Anybody can say in the fields of a request what the server in front vouches for.
             if len(passwords) != 1 or not hmac.compare_digest(passwords[0], self._password):
                 return _refuse
+
+            scope["headers"] = [(name, value) for name, value in headers if not _is_hidden(name)]
+        elif control:
+            return _work_out_of_band
         else:
             scope["scheme"] = schemes[secure]
             scope["client"] = None if client is None else _address(client)
@@ -163,6 +172,11 @@ class Adapter:
 
         if self._requests:
             await self._ending.wait()
+
+
+def _is_hidden(name):
+    """Says whether a field of direct access is not for the application."""
+    return name in (PASSWORD, PROXY) or SAFE_NAME.fullmatch(name) is None
 
 
 def _address(client):

@@ -77,7 +77,7 @@ def _parse(lines):
     options = {}
     for line in lines:
         name, _, value = line.partition(":")
-        options[name] = value.strip()
+        options[name] = value.lstrip(" ")
 
     return options
 
@@ -113,7 +113,8 @@ def _error(text):
     It goes up to the end of the stream, which a child process of the
     application could keep open: hence the shutdown.
     """
-    _write("\n%sError\n%s\n%s\n" % (MARKER, MARKER, text))
+    # It may have half of a character that takes two in JSON.
+    _write("\n%sError\n%s\n%s\n" % (MARKER, MARKER, text.encode("utf-8", "backslashreplace").decode("utf-8")))
     try:
         with socket.socket(fileno=os.dup(STDOUT)) as stdout:
             stdout.shutdown(socket.SHUT_WR)

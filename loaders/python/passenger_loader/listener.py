@@ -27,6 +27,10 @@ class Listener:
         except (BlockingIOError, ConnectionError):
             return None
 
+        # The application's default timeout is for its own sockets.
+        if conn.gettimeout() is not None:
+            conn.setblocking(True)
+
         if conn.family == socket.AF_INET:
             conn.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 

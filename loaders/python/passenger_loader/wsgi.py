@@ -16,7 +16,7 @@ HOP_BY_HOP_NAMES = frozenset([
 ])
 
 # Those below 200 are interim, and who asks would wait for a final response that never comes.
-STATUS = re.compile(r"[2-9][0-9]{2}(?: [^\x00-\x1f\x7f]*)?")
+STATUS = re.compile(r"[2-9][0-9]{2}(?: [ -~\x80-\xff]*)?")
 NAME = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 FORBIDDEN_IN_VALUE = re.compile(r"[\r\n\0]")
 
@@ -42,7 +42,13 @@ class FileWrapper:
             self.close = file.close
 
     def __iter__(self):
-        return iter(lambda: self.file.read(self.block_size), b"")
+        # One of text ends as well, where it is empty.
+        while True:
+            piece = self.file.read(self.block_size)
+            if not piece:
+                return
+
+            yield piece
 
     def rest(self):
         """The offset and length of what is left of a regular file, else None.
@@ -110,7 +116,7 @@ PLAIN, CONTENT_LENGTH, HOP_BY_HOP, FOR_SERVER = range(4)
 def checked_status(status):
     """The number of a status."""
     if not isinstance(status, str) or not STATUS.fullmatch(status):
-        raise ValueError("the status %r is not that of a final response, from 200 to 999, and a reason" % (status,))
+        raise ValueError("the status %r is not that of a final response, from 200 to 999, and a reason in Latin-1" % (status,))
 
     code = int(status[:3])
     if len(known_statuses) < MAX_KNOWN:

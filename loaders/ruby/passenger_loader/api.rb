@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require_relative "failure"
+
 # What applications may call.
 module PhusionPassenger
   EVENTS = %i[after_installing_signal_handlers oob_work starting_worker_process stopping_worker_process].freeze
@@ -30,8 +32,8 @@ module PhusionPassenger
     def fire(event, *args)
       @handlers[event].each do |handler|
         handler.call(*args)
-      rescue StandardError => e
-        STDERR.puts("The application's handler of #{event} failed: #{e.full_message(highlight: false)}")
+      rescue *PassengerLoader::Failure::KINDS => e
+        STDERR.puts("The application's handler of #{event} failed: #{PassengerLoader::Failure.describe(e)}")
       end
     end
 

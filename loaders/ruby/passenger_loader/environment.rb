@@ -7,7 +7,7 @@ require_relative "rewindable_body"
 module PassengerLoader
   # Makes the environments that the application gets.
   class Environment
-    RACK_2 = Rack.release.start_with?("2.")
+    BEFORE_RACK_3 = Rack.release.start_with?("1.", "2.")
     HTTPS = %w[on 1 yes true].freeze
 
     def initialize(multithread)
@@ -19,7 +19,7 @@ module PassengerLoader
         "rack.run_once" => false,
         "rack.hijack?" => true
       }
-      @constants["rack.version"] = Rack::VERSION if RACK_2
+      @constants["rack.version"] = Rack::VERSION if BEFORE_RACK_3
       @constants.freeze
     end
 
@@ -33,7 +33,7 @@ module PassengerLoader
       env["HTTP_VERSION"] = protocol if protocol
       https = env["HTTPS"]
       env["rack.url_scheme"] = "https" if https && HTTPS.include?(https.downcase)
-      env["rack.input"] = RACK_2 ? RewindableBody.new(request.body) : request.body
+      env["rack.input"] = BEFORE_RACK_3 ? RewindableBody.new(request.body) : request.body
       env["rack.hijack"] = hijack
       env["rack.response_finished"] = []
       env

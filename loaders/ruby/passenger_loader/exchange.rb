@@ -2,6 +2,7 @@
 
 require_relative "connection"
 require_relative "environment"
+require_relative "failure"
 require_relative "head"
 require_relative "response"
 require_relative "stream"
@@ -9,8 +10,6 @@ require_relative "stream"
 module PassengerLoader
   # One request: runs the application for it and has its response sent.
   class Exchange
-    FAILURES = [StandardError, ScriptError, SystemStackError].freeze
-
     ERROR_HEADERS = { "content-type" => "text/plain; charset=utf-8" }.freeze
     ERROR_BODY = "Internal Server Error: the application failed. Its log says why.\n"
 
@@ -56,7 +55,7 @@ module PassengerLoader
 
       @response.transmit_common(status, headers, body) ||
         transmit(Head.new(status, headers, @connection.server?), body)
-    rescue *FAILURES => e
+    rescue *Failure::KINDS => e
       failure = e
       report(e)
     ensure
@@ -93,7 +92,7 @@ module PassengerLoader
       end
 
       @hijacked = true
-      chunked = @connection.chunks? && !head.framed?
+      chunked = @connection.chunks? && !head.framed? && head.content_length.nil?
       @connection.send(head.finish(chunked ? Response::CHUNKED + Response::CLOSE : Response::CLOSE))
       body.call(Stream.new(@connection, @request.body, chunked: chunked))
     end
@@ -103,7 +102,7 @@ module PassengerLoader
     def report(error)
       @response.abandon
       unless @connection.gone?
-        STDERR.puts(error.full_message(highlight: false, order: :top))
+        STDERR.puts(Failure.describe(error))
         return if @response.started? || @hijacked
 
         @response.transmit(Head.new(500, ERROR_HEADERS, false), [ERROR_BODY])
@@ -114,15 +113,15 @@ module PassengerLoader
 
     def close(body)
       body.close if body.respond_to?(:close)
-    rescue *FAILURES => e
-      STDERR.puts(e.full_message(highlight: false, order: :top))
+    rescue *Failure::KINDS => e
+      STDERR.puts(Failure.describe(e))
     end
 
     def finished(env, status, headers, failure)
       env["rack.response_finished"].reverse_each do |callable|
         callable.call(env, status, headers, failure)
-      rescue *FAILURES => e
-        STDERR.puts(e.full_message(highlight: false, order: :top))
+      rescue *Failure::KINDS => e
+        STDERR.puts(Failure.describe(e))
       end
     end
   end

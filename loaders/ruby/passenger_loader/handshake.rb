@@ -1,5 +1,7 @@
 # frozen_string_literal: true
 
+require_relative "failure"
+
 module PassengerLoader
   # The spawn handshake 1.0, on stdin and stdout.
   #
@@ -56,7 +58,7 @@ module PassengerLoader
       Handshake.hide_stdin
       lines.to_h do |line|
         name, value = line.split(":", 2)
-        [name, value.to_s.strip]
+        [name, value.to_s.sub(/\A +/, "").force_encoding(Encoding::UTF_8)]
       end
     end
 
@@ -74,7 +76,7 @@ module PassengerLoader
     def reporting_failure
       yield
     rescue Exception => e # rubocop:disable Lint/RescueException
-      error(e.full_message(highlight: false, order: :top))
+      error(Failure.describe(e))
       exit!(1)
     end
 
@@ -93,10 +95,11 @@ module PassengerLoader
     private
 
     def read_request
-      received = +""
+      # Binary: a path may have any bytes, of which Ruby splits no text.
+      received = String.new
       source = Handshake.source
       received << source.readpartial(8192) until received.end_with?("\n\n")
-      received.force_encoding(Encoding::UTF_8)
+      received
     rescue EOFError, Errno::ECONNRESET
       raise Error, "the spawner closed the connection before it had sent its request"
     end

@@ -47,3 +47,5 @@ server.on('upgrade', (req, socket, head) => {
 
 server.listen(Number(process.env.PORT || 3000), '0.0.0.0', () => console.log('the callback was called'));
 server.on('listening', () => console.log('the event was emitted'));
+// As for a load balancer of which Node.js must not close connections first.
+server.keepAliveTimeout = 1;

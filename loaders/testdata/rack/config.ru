@@ -43,6 +43,7 @@ PhusionPassenger.on_event(:starting_worker_process) { |forked| puts "starting, f
 PhusionPassenger.on_event(:stopping_worker_process) { puts "stopping" }
 PhusionPassenger.on_event(:oob_work) { puts "working out of band" }
 PhusionPassenger.on_event(:oob_work) { raise "the handler fails" }
+PhusionPassenger.on_event(:oob_work) { require "a library for the handler" }
 
 # The routes: env in, response out.
 module Routes
@@ -176,6 +177,14 @@ module Routes
       stream.write("two")
       stream.close
     })
+  end
+
+  def fail_to_tell(_env)
+    raise Class.new(StandardError) { def message; raise "nothing to tell"; end }
+  end
+
+  def streaming_of_length(_env)
+    plain(->(stream) { stream.write("one", "two") && stream.close }, "content-length" => "6")
   end
 
   def streaming_fails(_env)

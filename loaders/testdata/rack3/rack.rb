@@ -1,12 +1,14 @@
 # frozen_string_literal: true
 
-# What the loader uses of Rack, as Rack 3 has it.
+# What the loader uses of Rack, as Rack 3 has it, or another release by the environment.
 
 require_relative "rack/utils"
 
 module Rack
+  VERSION = [1, 3].freeze
+
   def self.release
-    "3.1.0"
+    ENV.fetch("RACK_RELEASE", "3.1.0")
   end
 
   class Builder

@@ -158,6 +158,17 @@ def bad_header(env, start_response):
     return [b"never sent"]
 
 
+def reason(env, start_response):
+    start_response("200 " + {"in": "Gr\u00fcn", "beyond": "\u2603"}[env["QUERY_STRING"]], [])
+    return []
+
+
+def text_file(env, start_response):
+    """An empty one: the others have text where bytes are due."""
+    plain(start_response)
+    return env["wsgi.file_wrapper"](io.StringIO())
+
+
 def text_body(env, start_response):
     plain(start_response)
     return ["text"]
