@@ -132,7 +132,7 @@ func (d *documents) denies(dir string) bool {
 }
 
 // readHtaccess returns the .htaccess of a directory; ok is false if it is there and cannot be read, as another user's
-// file or a link that leads out.
+// file, a link that leads out, or one that is too large.
 func (d *documents) readHtaccess(dir string) (text string, ok bool) {
 	name := path.Join(dir, ".htaccess")
 	if d.look(name) == dcache.Absent {
@@ -152,9 +152,9 @@ func (d *documents) readHtaccess(dir string) (text string, ok bool) {
 	}
 	defer file.Close()
 
-	b, err := io.ReadAll(io.LimitReader(file, maxHtaccess))
+	b, err := io.ReadAll(io.LimitReader(file, maxHtaccess+1))
 
-	return string(b), err == nil
+	return string(b), err == nil && len(b) <= maxHtaccess
 }
 
 // rulesOf returns the rules for a file.

@@ -8,8 +8,8 @@ import (
 )
 
 const (
-	// maxHtaccess is how much of such a file is read.
-	maxHtaccess = 64 << 10
+	// maxHtaccess is how large such a file may be. Lists of addresses make some large.
+	maxHtaccess = 1 << 20
 	// maxSections is how many of its sections may be for a file.
 	maxSections = 100
 )
@@ -146,7 +146,7 @@ func deniesAll(htaccess string) bool {
 		case strings.HasPrefix(directive, "<files"), strings.HasPrefix(directive, "<limit"):
 			partial++
 		case strings.HasPrefix(directive, "</files"), strings.HasPrefix(directive, "</limit"):
-			partial--
+			partial = max(0, partial-1)
 		case partial > 0:
 		case directive == "deny from all", directive == "require all denied":
 			return true
