@@ -95,6 +95,7 @@ func TestFailedWatchdogHookAbortsTheStart(t *testing.T) {
 		s.signal(t, syscall.SIGTERM)
 		s.requireExit(t, 1)
 		require.Contains(t, s.Stderr.String(), "after_watchdog_shutdown")
+		require.NotContains(t, s.Stderr.String(), "forced", "no request was lost")
 	})
 	t.Run("attached_process", func(t *testing.T) {
 		t.Parallel()
