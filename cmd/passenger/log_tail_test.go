@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -176,7 +177,10 @@ func TestNameOfAnotherApplicationIsMeant(t *testing.T) {
 	here := t.TempDir()
 	t.Chdir(here)
 
-	all := []agent.AppLog{{Name: "here", Root: here, Short: "here"}, {Name: "b (test)", Root: "/srv/blog", Short: "blog"}}
+	all := []agent.AppLog{
+		{Name: "here", Root: here, Short: "here"},
+		{Name: "b (test)", Root: "/srv/blog", Short: "blog"},
+	}
 	found, err := chooseAppLog(all, "blog")
 	require.NoError(t, err)
 	require.Equal(t, &all[1], found)
@@ -211,9 +215,10 @@ func TestWhichApplicationIsMeant(t *testing.T) {
 	require.ErrorContains(t, err, "may be several applications")
 
 	// Directories that begin like others, or are within them.
-	for _, root := range []string{"/srv/blog/current2", "/srv/blog/current/admin"} {
-		all = append(all, agent.AppLog{Name: root + " (production)", Root: root, Short: filepath.Base(root)})
-	}
+	all = slices.Concat(all, []agent.AppLog{
+		{Name: "/srv/blog/current2 (production)", Root: "/srv/blog/current2", Short: "current2"},
+		{Name: "/srv/blog/current/admin (production)", Root: "/srv/blog/current/admin", Short: "admin"},
+	})
 
 	for name, root := range map[string]string{
 		"/srv/blog/current":            "/srv/blog/current",

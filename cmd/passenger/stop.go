@@ -73,8 +73,9 @@ func stop(ctx context.Context, cfg *agent.Config, server *agent.RunningServer, p
 	again := time.NewTicker(stopInterval)
 	defer again.Stop()
 
-	var unasked error // why it could not be asked
 	ended := server.Ended()
+
+	var unasked error // why it could not be asked
 	for asked := false; ; {
 		if !asked && ctx.Err() == nil {
 			err := askToEnd(ctx, cfg, server.PID)
@@ -95,8 +96,8 @@ func stop(ctx context.Context, cfg *agent.Config, server *agent.RunningServer, p
 			}
 
 			if isUnknown(unasked) {
-				return fmt.Errorf("the server with PID %d runs and cannot be asked to end: no instance in %s is its: name "+
-					"its directory with --instance-registry-dir, or end it with 'kill %d'", server.PID,
+				return fmt.Errorf("the server with PID %d runs and cannot be asked to end: no instance in %s is its: "+
+					"name its directory with --instance-registry-dir, or end it with 'kill %d'", server.PID,
 					strings.Join(registriesOf(cfg), ", "), server.PID)
 			}
 

@@ -28,6 +28,7 @@ func TestCompanionsRunOnceForAnApplicationOfSeveralEntries(t *testing.T) {
 
 	all := (&Server{cfg: c}).newCompanions("", nil)
 	names := make([]string, 0, len(all))
+
 	for _, one := range all {
 		defer one.finish()
 		names = append(names, one.app.Name())

@@ -39,8 +39,9 @@ func TestFilesOfTheConfigurationAreNotPublic(t *testing.T) {
 				"web.txt.1", "web.txt.2.gz", "web.txt-20261201", "web-20261201.txt", "output.txt.old", "requests.txt.gz",
 				"spans.1.json",
 			}
-			for _, file := range append([]string{"index.php", "a.css", "config/a.css", "web.txt.css", "web-2.css", "page.txt.1"},
-				private...) {
+			public := []string{"index.php", "a.css", "config/a.css", "web.txt.css", "web-2.css", "page.txt.1"}
+
+			for _, file := range slices.Concat(public, private) {
 				s.write("release/"+file, shown)
 			}
 
