@@ -5,6 +5,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -171,6 +172,23 @@ func TestFollowsRotation(t *testing.T) {
 	require.Equal(t, "two\nthree\nfour\n5\n", out.String())
 }
 
+// From within an application, the name of another one is also that of a directory there that need not exist.
+func TestNameOfAnotherApplicationIsMeant(t *testing.T) {
+	here := t.TempDir()
+	t.Chdir(here)
+
+	all := []agent.AppLog{
+		{Name: "here", Root: here, Short: "here"},
+		{Name: "b (test)", Root: "/srv/blog", Short: "blog"},
+	}
+	found, err := chooseAppLog(all, "blog")
+	require.NoError(t, err)
+	require.Equal(t, &all[1], found)
+	found, err = chooseAppLog(all, ".")
+	require.NoError(t, err)
+	require.Equal(t, &all[0], found)
+}
+
 func TestLogsThatCannotBeShown(t *testing.T) {
 	dir := t.TempDir()
 	require.ErrorContains(t, (&logTail{path: dir}).run(t.Context()), "is no regular file")
@@ -194,6 +212,28 @@ func TestWhichApplicationIsMeant(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, &all[1], found)
 	_, err = chooseAppLog(all, "shop")
+	require.ErrorContains(t, err, "may be several applications")
+
+	// Directories that begin like others, or are within them.
+	all = slices.Concat(all, []agent.AppLog{
+		{Name: "/srv/blog/current2 (production)", Root: "/srv/blog/current2", Short: "current2"},
+		{Name: "/srv/blog/current/admin (production)", Root: "/srv/blog/current/admin", Short: "admin"},
+	})
+
+	for name, root := range map[string]string{
+		"/srv/blog/current":            "/srv/blog/current",
+		"/srv/blog/current/":           "/srv/blog/current",
+		"/srv/blog/current/app":        "/srv/blog/current",
+		"/srv/blog/current2":           "/srv/blog/current2",
+		"/srv/blog/current/admin":      "/srv/blog/current/admin",
+		"/srv/blog/current/admin/app/": "/srv/blog/current/admin",
+	} {
+		found, err := chooseAppLog(all, name)
+		require.NoError(t, err, name)
+		require.Equal(t, root, found.Root, name)
+	}
+
+	_, err = chooseAppLog(all, "/srv/blog")
 	require.ErrorContains(t, err, "may be several applications")
 	_, err = chooseAppLog(all, "wiki")
 	require.ErrorContains(t, err, "there is no application 'wiki'. The instance has:\n  /srv/shop (production)")

@@ -216,16 +216,37 @@ func chooseAppLog(all []agent.AppLog, name string) (*agent.AppLog, error) {
 		return nil, err
 	}
 
-	var found []agent.AppLog
-	for _, a := range all {
-		exact := a.Name == name || a.Short == name
-		if exact || path.IsIn(a.Root) || len(path.Match([]admin.App{{Name: a.Name, Root: a.Root}})) > 0 {
-			found = append(found, a)
+	// A whole name is clear, even if it is also the directory of several.
+	for i := range all {
+		if all[i].Name == name {
+			return &all[i], nil
 		}
+	}
 
-		// A whole name is clear, even if it is also the directory of several.
-		if a.Name == name {
-			return &a, nil
+	named, above, beginning := []agent.AppLog{}, []agent.AppLog{}, []agent.AppLog{}
+	for _, a := range all {
+		switch {
+		case a.Short == name:
+			named = append(named, a)
+		case path.IsIn(a.Root):
+			// The directory itself, or else the nearest one above the path.
+			if len(above) > 0 && len(a.Root) > len(above[0].Root) {
+				above = nil
+			}
+
+			if len(above) == 0 || len(a.Root) == len(above[0].Root) {
+				above = append(above, a)
+			}
+		case len(path.Match([]admin.App{{Name: a.Name, Root: a.Root}})) > 0:
+			beginning = append(beginning, a)
+		}
+	}
+
+	// A name may also be that of a directory within another application, and a directory the beginning of another one.
+	found := named
+	for _, others := range [][]agent.AppLog{above, beginning} {
+		if len(found) == 0 {
+			found = others
 		}
 	}
 

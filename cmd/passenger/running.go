@@ -82,10 +82,10 @@ func (r *running) run(ctx context.Context, force func()) error {
 
 	switch {
 	case err != nil && r.cfg.LogsJSON():
-		r.complain(fmt.Sprintf("the shutdown was forced: %v", err))
+		r.complain(badEnd(err).Error())
 		return errSaid
 	case err != nil:
-		return fmt.Errorf("the shutdown was forced: %w", err)
+		return badEnd(err)
 	case failure != nil:
 		return errSaid
 	}
@@ -93,6 +93,15 @@ func (r *running) run(ctx context.Context, force func()) error {
 	r.say("Stopped.")
 
 	return nil
+}
+
+// badEnd says of the error of a shutdown whether requests may have been lost.
+func badEnd(err error) error {
+	if errors.Is(err, watchdog.ErrForced) {
+		return fmt.Errorf("the shutdown was forced: %w", err)
+	}
+
+	return fmt.Errorf("the server has ended, and not all in order: %w", err)
 }
 
 // sameSignal is the time in which signals count as one.

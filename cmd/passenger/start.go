@@ -209,14 +209,20 @@ func signalName(s os.Signal) string {
 
 // stopCommand is how a server in the background is ended, from any directory.
 func stopCommand(cfg *agent.Config) string {
-	switch {
-	case cfg.PIDFile != cfg.DefaultPIDFile():
-		return "passenger stop --pid-file " + cfg.PIDFile
-	case cfg.SocketFile != "":
-		return "passenger stop " + cfg.Dir + " --socket " + cfg.SocketFile
+	// The command has neither the files nor the flags that this server has.
+	registry := ""
+	if cfg.InstanceRegistryDir != "" {
+		registry = " --instance-registry-dir " + cfg.InstanceRegistryDir
 	}
 
-	return fmt.Sprintf("passenger stop %s --port %d", cfg.Dir, cfg.Port)
+	switch {
+	case cfg.PIDFile != cfg.DefaultPIDFile():
+		return "passenger stop --pid-file " + cfg.PIDFile + registry
+	case cfg.SocketFile != "":
+		return "passenger stop " + cfg.Dir + " --socket " + cfg.SocketFile + registry
+	}
+
+	return fmt.Sprintf("passenger stop %s --port %d", cfg.Dir, cfg.Port) + registry
 }
 
 // banner tells where the server is.

@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -55,7 +56,7 @@ the server has ended, or after 25 seconds with an error.`,
 				"be removed", path)
 		}
 
-		return stop(ctx, &cfg, server)
+		return stop(ctx, &cfg, server, stopTime)
 	})
 
 	return cmd
@@ -63,16 +64,18 @@ the server has ended, or after 25 seconds with an error.`,
 
 // stop asks the server's watchdog to end, once it can be asked: a server that starts cannot yet, and one that ends
 // cannot any more. The pid file may be another user's: no process is signalled by it.
-func stop(ctx context.Context, cfg *agent.Config, server *agent.RunningServer) error {
+func stop(ctx context.Context, cfg *agent.Config, server *agent.RunningServer, patience time.Duration) error {
 	// The two ends of ctx have different messages.
 	interrupted := ctx
-	ctx, cancel := context.WithTimeout(ctx, stopTime)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 
 	again := time.NewTicker(stopInterval)
 	defer again.Stop()
 
 	ended := server.Ended()
+
+	var unasked error // why it could not be asked
 	for asked := false; ; {
 		if !asked && ctx.Err() == nil {
 			err := askToEnd(ctx, cfg, server.PID)
@@ -80,7 +83,7 @@ func stop(ctx context.Context, cfg *agent.Config, server *agent.RunningServer) e
 				return err
 			}
 
-			asked = err == nil
+			asked, unasked = err == nil, err
 		}
 
 		select {
@@ -92,8 +95,14 @@ func stop(ctx context.Context, cfg *agent.Config, server *agent.RunningServer) e
 				return fmt.Errorf("interrupted while the server with PID %d had not ended", server.PID)
 			}
 
+			if isUnknown(unasked) {
+				return fmt.Errorf("the server with PID %d runs and cannot be asked to end: no instance in %s is its: "+
+					"name its directory with --instance-registry-dir, or end it with 'kill %d'", server.PID,
+					strings.Join(registriesOf(cfg), ", "), server.PID)
+			}
+
 			return fmt.Errorf("the server with PID %d has not ended within %s: it may still have requests; wait for "+
-				"them, or end it at once with 'kill %d', or else SIGKILL", server.PID, stopTime, server.PID)
+				"them, or end it at once with 'kill %d', or else SIGKILL", server.PID, patience, server.PID)
 		}
 	}
 }
@@ -117,9 +126,15 @@ func askToEnd(ctx context.Context, cfg *agent.Config, pid int) error {
 	return err
 }
 
+// isUnknown reports whether no instance is that of a server.
+func isUnknown(err error) bool {
+	_, none := errors.AsType[*instancedir.NotFoundError](err)
+	return none || errors.Is(err, instancedir.ErrNoneRunning)
+}
+
 // startsOrEnds reports whether a server could not be asked because it does not take calls yet, or any more.
 func startsOrEnds(err error) bool {
-	if _, none := errors.AsType[*instancedir.NotFoundError](err); none || errors.Is(err, instancedir.ErrNoneRunning) {
+	if isUnknown(err) {
 		return true
 	}
 

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
@@ -41,9 +42,17 @@ func TestStopWaitsForAServerThatCannotBeAsked(t *testing.T) {
 		t.Parallel()
 		held, server := find(t)
 		stopped := make(chan error, 1)
-		go func() { stopped <- stop(t.Context(), &cfg, server) }()
+		go func() { stopped <- stop(t.Context(), &cfg, server, stopTime) }()
 		require.NoError(t, held.Close())
 		require.NoError(t, <-stopped)
+	})
+
+	t.Run("and that may have its instance directory elsewhere", func(t *testing.T) {
+		t.Parallel()
+		_, server := find(t)
+		err := stop(t.Context(), &cfg, server, time.Millisecond)
+		require.ErrorContains(t, err, "no instance in "+cfg.InstanceRegistryDir+" is its: name its directory with "+
+			"--instance-registry-dir, or end it with 'kill "+strconv.Itoa(os.Getpid())+"'")
 	})
 
 	t.Run("until the user has enough", func(t *testing.T) {
@@ -51,7 +60,7 @@ func TestStopWaitsForAServerThatCannotBeAsked(t *testing.T) {
 		_, server := find(t)
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		err := stop(ctx, &cfg, server)
+		err := stop(ctx, &cfg, server, stopTime)
 		require.ErrorContains(t, err, "interrupted while the server with PID "+strconv.Itoa(os.Getpid()))
 	})
 }

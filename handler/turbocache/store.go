@@ -175,7 +175,7 @@ func (t *Ticket) ownURI(ref string) (uri string, ok bool) {
 
 	authority, ok := strings.CutPrefix(ref, "//")
 	if !ok {
-		return ref, strings.HasPrefix(ref, "/")
+		return t.resolve(ref)
 	}
 
 	uri = "/"
@@ -188,6 +188,56 @@ func (t *Ticket) ownURI(ref string) (uri string, ok bool) {
 	}
 
 	return uri, httpfield.EqualFold(authority, t.host)
+}
+
+// resolve returns path and query of a reference that names no host, relative to those of the request.
+func (t *Ticket) resolve(ref string) (uri string, ok bool) {
+	if strings.HasPrefix(ref, "/") {
+		return ref, true
+	}
+
+	// A long target has no key. A colon in the first part of a path ends a scheme.
+	_, base, known := strings.Cut(string(t.key.array[:t.key.base]), "\n")
+	if i := strings.IndexAny(ref, ":/?"); !known || ref == "" || i >= 0 && ref[i] == ':' {
+		return "", false
+	}
+
+	base, _, _ = strings.Cut(base, "?")
+	if ref[0] == '?' {
+		return base + ref, true
+	}
+
+	path, query, hasQuery := strings.Cut(ref, "?")
+	if path = withoutDots(base[:strings.LastIndexByte(base, '/')+1] + path); hasQuery {
+		path += "?" + query
+	}
+
+	return path, true
+}
+
+// withoutDots removes the segments . and .. as RFC 3986, section 5.2.4, does.
+func withoutDots(path string) string {
+	segments := strings.Split(path, "/")
+
+	var kept []string
+	for i, segment := range segments {
+		last := i == len(segments)-1
+		switch segment {
+		case ".":
+		case "..":
+			// The first one is what is before the slash at the beginning.
+			kept = kept[:max(len(kept)-1, min(len(kept), 1))]
+		default:
+			kept = append(kept, segment)
+			continue
+		}
+
+		if last {
+			kept = append(kept, "")
+		}
+	}
+
+	return strings.Join(kept, "/")
 }
 
 // drop removes what is stored under a key, with any cookie, and keeps out what is about to be stored under it.

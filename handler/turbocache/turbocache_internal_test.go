@@ -199,7 +199,7 @@ func TestCacheVariesByACookie(t *testing.T) {
 func TestCacheIsInvalidatedByWrites(t *testing.T) {
 	stored := []string{
 		"http://a.example/", "http://a.example/a", "http://a.example/a?b", "https://a.example/a",
-		"http://b.example/a", "http://a.example:81/a",
+		"http://b.example/a", "http://a.example:81/a", "http://a.example/d/e",
 	}
 	for _, row := range []struct {
 		method, url string
@@ -234,7 +234,18 @@ func TestCacheIsInvalidatedByWrites(t *testing.T) {
 		{"POST", "http://a.example/c", "Location: //b.example/a", nil},
 		{"POST", "http://a.example/c", "Location: http://a.example@b.example/a", nil},
 		{"POST", "http://a.example/c", "Location: http://x@a.example/a", nil},
-		{"POST", "http://a.example/c", "Location: a", nil},
+		{"POST", "http://a.example/c", "Location: a", []int{1}},
+		{"POST", "http://a.example/c?q=/x/", "Content-Location: a?b", []int{2}},
+		{"POST", "http://a.example/a?c", "Location: ?b", []int{2}},
+		{"POST", "http://a.example/d/c", "Location: e", []int{6}},
+		{"POST", "http://a.example/d/c", "Location: ./e#part", []int{6}},
+		{"POST", "http://a.example/d/", "Location: x/../e", []int{6}},
+		{"POST", "http://a.example/d/c", "Location: ../a", []int{1}},
+		{"POST", "http://a.example/d/c", "Location: ../../../a?b", []int{2}},
+		{"POST", "http://a.example/d/c", "Location: ..", []int{0}},
+		{"POST", "http://a.example/d/e", "Location: #part", []int{6}},
+		{"POST", "http://a.example/c", "Location: a:a", nil},
+		{"POST", "http://a.example/" + strings.Repeat("c", 300), "Location: a", nil},
 		{"POST", "http://a.example/c", "Location:", nil},
 		{"POST", "http://a.example/c", "Location: http:", nil},
 		{"POST", "http://a.example/c", "Location: http://", nil},

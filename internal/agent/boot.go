@@ -279,6 +279,7 @@ func (i *Instance) replaceCore(ctx context.Context, at *runtimeDir, cfg *Config,
 		Restart:      config,
 		Files:        at.files(i.coreFiles),
 		StartTimeout: patience,
+		GiveUp:       i.ending,
 	}
 	if file != nil {
 		next.Command = i.coreCommand(file)

@@ -54,7 +54,12 @@ func (s *Server) newCompanions(locks string, output *appOutput) (all []*companio
 			return
 		}
 
+		// Several entries of one application, as for two hosts, have the companions of the first that has some.
 		app := cfg.options().App
+		if slices.ContainsFunc(all, func(c *companions) bool { return c.isOf(app.Name(), app.Root) }) {
+			return
+		}
+
 		c := &companions{
 			server:  s,
 			cfg:     cfg,

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/user"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"syscall"
 	"time"
@@ -193,7 +194,11 @@ func (c *Config) instanceDir() instancedir.Config {
 
 		// The applications of other users are not public.
 		if len(c.Apps) == 0 || !dir.UserSwitching {
-			c.each(func(app *Config) { dir.AppRoots = append(dir.AppRoots, app.Dir) })
+			c.each(func(app *Config) {
+				if !slices.Contains(dir.AppRoots, app.Dir) {
+					dir.AppRoots = append(dir.AppRoots, app.Dir)
+				}
+			})
 		}
 	}
 

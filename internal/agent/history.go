@@ -38,7 +38,12 @@ func (s *Server) figures(app string, points int) (all []status.Figures) {
 	addresses := map[string]string{}
 	for _, hosted := range s.cfg.Apps {
 		app := hosted.Config.options().App
-		addresses[app.Name()] = hosted.Addresses()
+		// Several entries may be one application.
+		if before := addresses[app.Name()]; before != "" {
+			addresses[app.Name()] = before + ", " + hosted.Addresses()
+		} else {
+			addresses[app.Name()] = hosted.Addresses()
+		}
 	}
 
 	for i := range all {

@@ -4,11 +4,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
 	"github.com/gopassenger/passenger"
 	"github.com/gopassenger/passenger/handler"
+	"github.com/gopassenger/passenger/internal/history"
 	"github.com/gopassenger/passenger/spawner"
 	"github.com/gopassenger/passenger/spawner/spawnertest"
 )
@@ -54,4 +56,22 @@ func TestApplicationsOfOneNameAreOneInTheHistory(t *testing.T) {
 	require.Equal(t, []uint64{4, 2, 4}, []uint64{samples[0].Requests, samples[0].Errors, samples[0].Durations.Count})
 	require.Equal(t, 2, samples[0].Processes)
 	require.Zero(t, samples[0].Busy)
+}
+
+// Two entries of one directory and environment are one application, whose processes serve both.
+func TestAnApplicationOfSeveralEntriesHasAllTheirAddresses(t *testing.T) {
+	c := &Config{}
+	for _, host := range []string{"a.example", "b.example"} {
+		own := DefaultConfig()
+		own.Dir, own.Environment = "/srv/a", "test"
+		c.Apps = append(c.Apps, HostedApp{Hosts: []string{host}, Config: &own})
+	}
+
+	s := &Server{cfg: c}
+	s.history.Record(time.Now(), []history.Sample{{App: "/srv/a (test)"}})
+
+	figures := s.figures("", 1)
+	require.Len(t, figures, 1)
+	require.Equal(t, "a.example, b.example", figures[0].Address)
+	require.Equal(t, []string{"/srv/a"}, c.instanceDir().AppRoots)
 }

@@ -86,7 +86,12 @@ func passengerRoot() string {
 
 // watchdogHook runs the hooks of a point of the watchdog's life.
 func (i *Instance) watchdogHook(ctx context.Context, point watchdog.HookPoint) error {
-	scripts, err := i.cfg.newHooks(i.runtimeDir().dir.Path(), i.log)
+	// A reload may have changed the options that they get.
+	i.mu.Lock()
+	cfg := i.coreCfg
+	i.mu.Unlock()
+
+	scripts, err := cfg.newHooks(i.runtimeDir().dir.Path(), i.log)
 	if scripts == nil || err != nil || !scripts.Has(hooks.Name(point)) {
 		return err
 	}

@@ -57,6 +57,8 @@ type Instance struct {
 	reconfigure func() (Config, error)
 	coreCfg     Config
 	changing    sync.Mutex
+	// ending is closed when the instance is to end, so that a reload gives up.
+	ending chan struct{}
 
 	mu      sync.Mutex
 	runtime *runtimeDir
@@ -82,6 +84,7 @@ func Start(
 
 		ended:       make(chan error, 1), // only the first reason is read
 		initialized: make(chan struct{}),
+		ending:      make(chan struct{}),
 	}
 	defer func() {
 		if err != nil {
@@ -425,10 +428,15 @@ func (i *Instance) Reap() { i.dog.Reap() }
 // ends first. It leaves nothing behind.
 func (i *Instance) Shutdown(ctx context.Context) error {
 	i.notify(daemon.SdNotifyStopping)
+	close(i.ending)
 	i.stop()
 
+	// A reload needs the sockets until it has given up.
+	i.changing.Lock()
 	// Only the core accepts from now on; when it has ended, nothing listens.
 	err := i.closeSockets()
+	i.changing.Unlock()
+
 	shutdown := i.dog.Shutdown(ctx)
 	i.stopLifeSigns() // until now the requests may have needed their time
 

@@ -9,6 +9,9 @@ import (
 	"reflect"
 )
 
+// errEnding is why an instance that ends takes no new configuration.
+var errEnding = errors.New("the server is about to end, and takes no new configuration: start it again with that")
+
 var errNoReload = errors.New("the configuration of this server cannot be read again: restart it")
 
 // Reload reads the configuration again, and replaces the core by a new one that has it.
@@ -33,6 +36,13 @@ func (i *Instance) reload(ctx context.Context, force bool) (err error) {
 	i.changing.Lock()
 	defer i.changing.Unlock()
 
+	if i.isEnding() {
+		return errEnding
+	}
+
+	ctx, cancel := i.untilEnding(ctx)
+	defer cancel()
+
 	// systemd waits for this after a signal of its own, also if nothing comes of it.
 	done := i.notifyReloading()
 	defer func() { done(err) }()
@@ -49,6 +59,10 @@ func (i *Instance) reload(ctx context.Context, force bool) (err error) {
 			err = errors.Join(fmt.Errorf("with the program that is at %s now: %w", i.program.path, err),
 				upgraded.Close())
 		}
+	}
+
+	if err != nil && i.isEnding() {
+		return errEnding
 	}
 
 	if err != nil {
@@ -76,6 +90,30 @@ func (i *Instance) reload(ctx context.Context, force bool) (err error) {
 	i.log.Info("a new core serves with the current configuration")
 
 	return nil
+}
+
+// isEnding reports whether Shutdown was called.
+func (i *Instance) isEnding() bool {
+	select {
+	case <-i.ending:
+		return true
+	default:
+		return false
+	}
+}
+
+// untilEnding returns a context that ends with ctx, and when the instance is to end.
+func (i *Instance) untilEnding(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		select {
+		case <-i.ending:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+
+	return ctx, cancel
 }
 
 // nextConfig reads the configuration again, and makes sure that it can take the place of this one.

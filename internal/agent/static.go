@@ -206,6 +206,9 @@ func (s *static) serveFrom(w http.ResponseWriter, r *http.Request, root string, 
 		// Most files are opened by this one system call. All checks that cost more are for what is left.
 		file, err := openDirect(joined(public, name))
 		switch {
+		case err == nil && s.private.isOneOf(file):
+			_ = file.Close()
+			continue
 		case err == nil && !mayBeForeign(file):
 			s.send(w, r, &staticFile{dir: &directDir{root, rel}, name: name, file: file})
 			return true
@@ -264,6 +267,10 @@ func (s *static) serveLinked(w http.ResponseWriter, r *http.Request, root, rel s
 			continue
 		}
 
+		if s.private.hides(joined(s.place.Root, rel), public, name) {
+			continue
+		}
+
 		if st.Mode&unix.S_IFMT == unix.S_IFREG && s.serveFile(w, r, root, rel, name) {
 			return true
 		}
@@ -291,6 +298,11 @@ func (s *static) serveFile(w http.ResponseWriter, r *http.Request, root, rel, na
 
 	if err != nil {
 		s.cannotUse(joined(joined(root, rel), name), err)
+		return false
+	}
+
+	if s.private.isOneOf(file) {
+		_ = file.Close()
 		return false
 	}
 

@@ -21,6 +21,9 @@ type openedFile struct {
 
 const unknown = -1
 
+// hasOtherNames reports whether there are hard links to the file.
+func hasOtherNames(f *openedFile) bool { return f.stat.Nlink > 1 }
+
 // newOpenedFile takes over fd. The error is errNotAFile if it is no regular file.
 func newOpenedFile(fd int, name string) (*openedFile, error) {
 	f := &openedFile{fd: fd, name: name}

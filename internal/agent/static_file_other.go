@@ -16,6 +16,9 @@ type openedFile struct {
 	info fs.FileInfo
 }
 
+// hasOtherNames reports whether there may be hard links to the file.
+func hasOtherNames(*openedFile) bool { return true }
+
 // openDirect is for systems that can open a path without following links.
 func openDirect(string) (*openedFile, error) { return nil, errors.ErrUnsupported }
 

@@ -35,12 +35,21 @@ func TestFilesOfTheConfigurationAreNotPublic(t *testing.T) {
 			private := []string{
 				"Passengerfile.json", "production.env", "config/more.env", "web.txt", "output.txt", "requests.txt",
 				"spans.json", "pid", "tls.pem", "page.txt",
+				// What logrotate leaves of logs.
+				"web.txt.1", "web.txt.2.gz", "web.txt-20261201", "web-20261201.txt", "output.txt.old", "requests.txt.gz",
+				"spans.1.json",
 			}
-			for _, file := range append([]string{"index.php", "a.css", "config/a.css", "web.txt.css"}, private...) {
+			public := []string{"index.php", "a.css", "config/a.css", "web.txt.css", "web-2.css", "page.txt.1"}
+
+			for _, file := range slices.Concat(public, private) {
 				s.write("release/"+file, shown)
 			}
 
 			s.link("release", "current")
+			s.link(".", "release/here")
+			s.link("page.txt", "release/page")
+			require.NoError(t, os.Link(filepath.Join(release, "page.txt"), filepath.Join(release, "hard.txt")))
+			require.NoError(t, os.Link(filepath.Join(release, "a.css"), filepath.Join(release, "hard.css")))
 
 			c := &Config{Dir: filepath.Join(s.dir, "current")}
 			in := func(file string) string { return filepath.Join(c.Dir, file) }
@@ -59,11 +68,18 @@ func TestFilesOfTheConfigurationAreNotPublic(t *testing.T) {
 			for _, file := range private {
 				require.Equal(t, "app", ask("/"+file), file)
 				require.Equal(t, "app", ask("/config/../"+file), file)
+				require.Equal(t, "app", ask("/here/"+file), file)
 			}
 
-			require.Equal(t, shown, ask("/a.css"))
-			require.Equal(t, shown, ask("/config/a.css"))
-			require.Equal(t, shown, ask("/web.txt.css"))
+			for _, name := range []string{"/page", "/hard.txt", "/here/hard.txt", "/here/here/page"} {
+				require.Equal(t, "app", ask(name), name)
+			}
+
+			for _, name := range []string{
+				"/a.css", "/config/a.css", "/web.txt.css", "/web-2.css", "/page.txt.1", "/here/a.css", "/hard.css",
+			} {
+				require.Equal(t, shown, ask(name), name)
+			}
 		})
 	}
 

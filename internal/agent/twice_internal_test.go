@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -84,34 +85,54 @@ func TestPortThatTheServerItselfHasIsNamed(t *testing.T) {
 		{"localhost", "localhost:%d", true},
 		{"127.0.0.1", "127.0.0.2:%d", false},
 	} {
+		open := func(port int) error {
+			c := Config{Address: row.address, Port: port, MetricsAddress: fmt.Sprintf(row.metrics, port)}
+			ports, err := c.openPorts(t.Context())
+			require.Error(t, err, "%+v", ports)
+
+			return err
+		}
+
+		if row.own {
+			err := onFreePort(t, open)
+			require.ErrorContains(t, err, "as --metrics-address asks for: the server itself listens on ")
+			require.ErrorContains(t, err, ", by --port: choose another port for one of them")
+
+			continue
+		}
+
 		// Another program has the port at an address that is not the server's.
 		taken, err := net.Listen("tcp", "127.0.0.2:0")
 		require.NoError(t, err)
-		port := portOf(t, taken)
-		if row.own {
-			require.NoError(t, taken.Close())
-		}
+		require.ErrorContains(t, open(portOf(t, taken)), "is in use by another program")
+		require.NoError(t, taken.Close())
+	}
 
-		c := Config{Address: row.address, Port: port, MetricsAddress: fmt.Sprintf(row.metrics, port)}
-		ports, err := c.openPorts(t.Context())
-		require.Error(t, err, "%+v", ports)
-		if row.own {
-			require.ErrorContains(t, err, "as --metrics-address asks for: the server itself listens on ")
-			require.ErrorContains(t, err, ", by --port: choose another port for one of them")
-		} else {
-			require.ErrorContains(t, err, "is in use by another program")
-			require.NoError(t, taken.Close())
+	err := onFreePort(t, func(port int) error {
+		c := Config{Address: "127.0.0.1", Port: port, TLS: TLS{SSL: true, SSLPort: port}}
+		_, err := c.openPorts(t.Context())
+
+		return err
+	})
+	require.ErrorContains(t, err, "as --ssl-port asks for: the server itself listens on ")
+}
+
+// onFreePort returns the error of open at a port that no other program takes meanwhile.
+func onFreePort(t *testing.T, open func(port int) error) (err error) {
+	t.Helper()
+
+	for range 20 {
+		l, listenErr := net.Listen("tcp", "127.0.0.1:0")
+		require.NoError(t, listenErr)
+		port := portOf(t, l)
+		require.NoError(t, l.Close())
+
+		if err = open(port); err == nil || !strings.Contains(err.Error(), "in use by another program") {
+			return err
 		}
 	}
 
-	c := Config{Address: "127.0.0.1", TLS: TLS{SSL: true}}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	c.Port = portOf(t, l)
-	require.NoError(t, l.Close())
-	c.SSLPort = c.Port
-	_, err = c.openPorts(t.Context())
-	require.ErrorContains(t, err, "as --ssl-port asks for: the server itself listens on ")
+	return err
 }
 
 func portOf(t *testing.T, l net.Listener) int {

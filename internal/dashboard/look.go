@@ -37,10 +37,10 @@ type look struct {
 	title  string
 
 	figures map[string]*status.Figures
-	// newest is the time of the newest point. turned means that it was later before: the clock was set back, and all
-	// times that viewers know are others now.
-	newest time.Time
-	turned bool
+	// newest is the time of the newest point, and asked when it was got. turned means that the clock was set meanwhile:
+	// all times that viewers know are others now.
+	newest, asked time.Time
+	turned        bool
 	// failed counts the failed starts that failures were got for.
 	failed   uint64
 	failures []passenger.FailedSpawn
@@ -122,8 +122,14 @@ func (l *look) lookAtFigures(ctx context.Context, pool *Pool) error {
 		}
 	}
 
-	l.turned = l.turned || !newest.IsZero() && l.newest.Sub(newest) > history.Interval/2
-	l.newest = newest
+	now := time.Now()
+	if !l.newest.IsZero() && !newest.IsZero() {
+		// Also a history that did not get its point in time has other times for those before.
+		step := newest.Sub(l.newest)
+		l.turned = l.turned || step < -history.Interval/2 || step > now.Sub(l.asked)+2*history.Interval
+	}
+
+	l.newest, l.asked = newest, now
 
 	return nil
 }

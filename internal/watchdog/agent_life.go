@@ -85,13 +85,13 @@ func (a *agent) succeed(ctx context.Context, p *process, next successor) *proces
 		timeout = a.dog.cfg.StartTimeout
 	}
 
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 
 	// What the process that serves has orphaned, as a preloader that a restart has ended, is none of its successor's.
 	orphans := a.dog.children.others()
 
-	started, stop, err := a.startUnlessStopped(ctx, cancel, timeout)
+	started, stop, err := a.startUnlessStopped(ctx, cancel, timeout, next.GiveUp)
 	switch {
 	case stop != nil:
 		a.result = errors.Join(a.finishIfStarted(stop, started), a.finish(stop, p))
@@ -195,15 +195,15 @@ func (a *agent) replace(ctx context.Context, dead *process) *process {
 		pause = minPause
 	}
 
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 
 	for failures := 0; ; {
 		if !a.pause(pause) {
 			return nil
 		}
 
-		p, stop, err := a.startUnlessStopped(ctx, cancel, a.dog.cfg.StartTimeout)
+		p, stop, err := a.startUnlessStopped(ctx, cancel, a.dog.cfg.StartTimeout, nil)
 		if stop != nil {
 			a.result = a.finishIfStarted(stop, p)
 			return nil
@@ -248,10 +248,10 @@ func (a *agent) pause(d time.Duration) bool {
 }
 
 // startUnlessStopped is start, unless the agent is to end meanwhile: stop, which
-// is not nil then, bounds that.
-func (a *agent) startUnlessStopped(ctx context.Context, cancel func(), timeout time.Duration) (p *process,
-	stop context.Context, err error,
-) {
+// is not nil then, bounds that. When giveUp is closed, the start fails.
+func (a *agent) startUnlessStopped(ctx context.Context, cancel context.CancelCauseFunc, timeout time.Duration,
+	giveUp <-chan struct{},
+) (p *process, stop context.Context, err error) {
 	started := make(chan struct{})
 	go func() {
 		defer close(started)
@@ -261,8 +261,11 @@ func (a *agent) startUnlessStopped(ctx context.Context, cancel func(), timeout t
 	select {
 	case <-started:
 	case stop = <-a.stopping:
-		cancel()
+		cancel(ErrStopping)
 		// A start that could not be cancelled any more has a process, which must not be lost.
+		<-started
+	case <-giveUp:
+		cancel(ErrStopping)
 		<-started
 	}
 

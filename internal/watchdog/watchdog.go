@@ -180,6 +180,8 @@ type Replacement struct {
 	Restart any
 	// StartTimeout is how long it may take until it serves; zero means Config.StartTimeout.
 	StartTimeout time.Duration
+	// GiveUp ends the start when it is closed, with ErrStopping; nil means that nothing but StartTimeout does.
+	GiveUp <-chan struct{}
 }
 
 // Replace starts the agent of that name once more, as next says, and when it serves

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -66,6 +67,33 @@ func TestHooks(t *testing.T) {
 	require.Equal(t, names, called)
 }
 
+// Hooks get the options of the last reload, those of the watchdog as those of the core.
+func TestHooksGetTheOptionsOfAReload(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	writePassengerfile(t, dir, `{"max_pool_size": 2}`)
+	sizes := filepath.Join(t.TempDir(), "sizes")
+	script := hook(t, t.TempDir(), fmt.Sprintf(`echo "$PASSENGER_HOOK_NAME $PASSENGER_MAX_POOL_SIZE" >>%s`, sizes))
+	args := testApp(t)
+
+	for _, name := range []string{"before_watchdog_initialization", "detached_process", "after_watchdog_shutdown"} {
+		args = append(args, "--ctl", "hook_"+name+"="+script)
+	}
+
+	s := start(t, &launch{dir: dir, args: args})
+	writePassengerfile(t, dir, `{"max_pool_size": 3}`)
+	out, err := s.reload(t)
+	require.NoError(t, err, out)
+	require.Equal(t, http.StatusOK, s.client(t).get(t, "/").StatusCode)
+	s.stop(t)
+
+	told, err := os.ReadFile(sizes)
+	require.NoError(t, err)
+	require.Contains(t, string(told), "before_watchdog_initialization 2\n")
+	require.Contains(t, string(told), "detached_process 3\n")
+	require.Contains(t, string(told), "after_watchdog_shutdown 3\n")
+}
+
 // A hook of the watchdog that fails aborts what it is for.
 // Faults: G2.
 func TestFailedWatchdogHookAbortsTheStart(t *testing.T) {
@@ -95,6 +123,7 @@ func TestFailedWatchdogHookAbortsTheStart(t *testing.T) {
 		s.signal(t, syscall.SIGTERM)
 		s.requireExit(t, 1)
 		require.Contains(t, s.Stderr.String(), "after_watchdog_shutdown")
+		require.NotContains(t, s.Stderr.String(), "forced", "no request was lost")
 	})
 	t.Run("attached_process", func(t *testing.T) {
 		t.Parallel()
