@@ -10,14 +10,14 @@ import (
 // works on.
 const maxEndTime = time.Second
 
-// AwaitEnd waits for the end of a process that has begun to end, for a second at most. It returns at once if the
-// process lives. The process gets no more requests meanwhile. Call it before Close when the application has closed the
-// connection unasked: the system closes those of a process that was killed some time before its end is known, and the
-// next request of the queue would be lost to it.
-func (s *Session) AwaitEnd() {
+// AwaitEnd waits for the end of a process that has begun to end, for a second at most, and returns its exit status. It
+// returns none, and at once, if the process lives. The process gets no more requests meanwhile. Call it before Close
+// when the application has closed the connection unasked: the system closes those of a process that was killed some
+// time before its end is known, and the next request of the queue would be lost to it.
+func (s *Session) AwaitEnd() (status string) {
 	pr := s.process
 	if p, ok := pr.proc.(spawner.Ending); !ok || !p.IsEnding() {
-		return
+		return ""
 	}
 
 	pr.setEnding(true)
@@ -27,8 +27,10 @@ func (s *Session) AwaitEnd() {
 
 	select {
 	case <-pr.proc.Exited():
+		return pr.proc.ExitStatus()
 	case <-limit.C:
 		pr.setEnding(false)
+		return ""
 	}
 }
 

@@ -200,6 +200,39 @@ func TestKilledWhileIdle(t *testing.T) {
 	}
 }
 
+// The system closes the connection of a process that was killed, as the application does at the end of a response that
+// has neither a length nor chunks.
+//
+// Faults: B3.
+func TestResponseWithoutALengthOfAKilledProcessDoesNotLookWhole(t *testing.T) {
+	for status, want := range map[string]error{"signal: killed": io.ErrUnexpectedEOF, "exit status 0": nil} {
+		t.Run(status, func(t *testing.T) {
+			app := spawnertest.Script{ServeConn: func(_ *spawnertest.Process, c net.Conn) {
+				_, _ = http.ReadRequest(bufio.NewReader(c))
+				_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n\r\nhalf")
+				_, _ = c.Read(make([]byte, 1))
+			}}
+
+			serveConfig(t, app, handler.Config{}, func(s *site) {
+				r, err := http.NewRequestWithContext(s.Context(), http.MethodGet, "http://shop/", http.NoBody)
+				require.NoError(s, err)
+				resp, err := s.client().Do(r)
+				require.NoError(s, err)
+				defer resp.Body.Close()
+
+				synctest.Wait()
+				s.factory.Process(0).BeginEnd()
+				synctest.Wait()
+				s.factory.Process(0).Die(status)
+
+				body, err := io.ReadAll(resp.Body)
+				require.Equal(s, "half", string(body))
+				require.ErrorIs(s, err, want)
+			})
+		})
+	}
+}
+
 // The system closes the connections of a process that was killed some time before it is gone.
 //
 // Faults: B2, P2.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http/httputil"
 	"os"
+	"strings"
 	"time"
 )
 
@@ -102,6 +103,9 @@ func (b *responseBody) Read(p []byte) (n int, err error) {
 		}
 	default:
 		n, err = u.reader.Read(p)
+		if errors.Is(err, io.EOF) && u.wasKilled() {
+			err = io.ErrUnexpectedEOF
+		}
 	}
 
 	switch {
@@ -114,6 +118,10 @@ func (b *responseBody) Read(p []byte) (n int, err error) {
 
 	return n, err
 }
+
+// wasKilled reports whether the end of the connection is that of a process that a signal has ended: the system has
+// closed the connection, and not the application, so what came of a body without a length is not all of it.
+func (u *upstream) wasKilled() bool { return strings.HasPrefix(u.session.AwaitEnd(), "signal: ") }
 
 // maxTrailer bounds what may follow the last chunk of a response.
 const maxTrailer = 16 << 10

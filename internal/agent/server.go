@@ -401,7 +401,7 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	s.serving.Wait()
 
 	// From here on each connection of net/http ends with its response.
-	s.http.SetKeepAlivesEnabled(false)
+	s.guard.Drain(s.http)
 
 	// It may still give connections to http.
 	var frontErr error

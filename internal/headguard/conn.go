@@ -81,6 +81,8 @@ type Conn struct {
 	// sending reports whether the client has not sent all of the body that its last head announces, and lingers
 	// whether Close waits for such a client.
 	sending, lingers atomic.Bool
+	// hasBegun reports whether a part of a head has come of which net/http has nothing yet.
+	hasBegun atomic.Bool
 }
 
 type readerFrom interface {
@@ -244,6 +246,10 @@ func (c *Conn) takes(err error, before *int64) bool {
 
 // Close closes the connection. The kernel keeps what the client has not taken yet for as long as it takes more of it.
 func (c *Conn) Close() error {
+	if c.guard.draining.Load() && c.hasBegun.Load() {
+		return nil // see Drain
+	}
+
 	// net/http waits for clients that would keep the connection, and have announced a length without an expectation. It
 	// waits neither for others, nor where it refuses a request itself.
 	if c.lingers.Load() && c.sending.Load() && !c.hijacked.Load() {
@@ -292,6 +298,7 @@ func (c *Conn) readMore() error {
 	c.begun()
 	n, err := c.Conn.Read(c.stash[len(c.stash):cap(c.stash)])
 	if n == 0 {
+		c.hasBegun.Store(false)
 		return err
 	}
 
@@ -461,6 +468,7 @@ func (c *Conn) begun() {
 	}
 
 	c.waits = false
+	c.hasBegun.Store(true)
 	if c.guard.Track != nil {
 		c.guard.Track(c.self, http.StateActive)
 	}

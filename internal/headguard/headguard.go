@@ -22,6 +22,7 @@ import (
 	"net/http"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/gopassenger/passenger/internal/httphead"
@@ -51,6 +52,18 @@ type Guard struct {
 	Flooded func(client net.Addr, reason error)
 	// ErrorLog gets handshakes of TLS that fail.
 	ErrorLog *log.Logger
+
+	// draining reports whether Drain is in progress.
+	draining atomic.Bool
+}
+
+// Drain has server end each connection of HTTP/1 with its next response, and close those that wait for a request.
+// net/http takes one whose next head has begun for such a connection; it is left open for its request.
+func (g *Guard) Drain(server *http.Server) {
+	g.draining.Store(true)
+	defer g.draining.Store(false)
+
+	server.SetKeepAlivesEnabled(false)
 }
 
 // refusedTarget is what net/http gets asked for in the place of what is refused. No client
@@ -143,7 +156,9 @@ func (g *Guard) ConnState(c net.Conn, state http.ConnState) {
 		guarded.idle()
 	case http.StateHijacked:
 		guarded.stepAside()
-	case http.StateNew, http.StateActive, http.StateClosed:
+	case http.StateActive:
+		guarded.hasBegun.Store(false) // net/http knows it now
+	case http.StateNew, http.StateClosed:
 	}
 }
 

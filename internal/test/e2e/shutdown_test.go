@@ -102,6 +102,52 @@ func TestShutdownServesTheQueue(t *testing.T) {
 	s.requireExit(t, 0)
 }
 
+// The head of a request on a kept connection may come in parts, as with TLS one of several records does.
+func TestShutdownServesARequestWhoseHeadHasBegun(t *testing.T) {
+	t.Parallel()
+
+	for _, httpServer := range []string{"front", "standard"} {
+		t.Run(httpServer, func(t *testing.T) {
+			t.Parallel()
+
+			s := start(t, &launch{dir: t.TempDir(), args: append(testApp(t), "--http-server", httpServer)})
+			conn, err := (&net.Dialer{}).DialContext(t.Context(), "tcp", strings.TrimPrefix(s.url, "http://"))
+			require.NoError(t, err)
+			defer conn.Close()
+
+			const head = "GET / HTTP/1.1\r\nHost: shop\r\n"
+			_, err = io.WriteString(conn, head+"\r\n")
+			require.NoError(t, err)
+
+			from := bufio.NewReader(conn)
+			response, err := http.ReadResponse(from, nil)
+			require.NoError(t, err)
+			_, err = io.Copy(io.Discard, response.Body)
+			require.NoError(t, err)
+			require.False(t, response.Close)
+
+			_, err = io.WriteString(conn, head)
+			require.NoError(t, err)
+			s.requireRead(t, 1)
+
+			s.signal(t, syscall.SIGTERM)
+			s.Stdout.Await(t, stopping, 1, s.Ended)
+			requireRefused(t, s)
+
+			_, err = io.WriteString(conn, "\r\n")
+			require.NoError(t, err)
+			response, err = http.ReadResponse(from, nil)
+			require.NoError(t, err)
+			require.Equal(t, http.StatusOK, response.StatusCode)
+			require.True(t, response.Close)
+
+			_, err = io.Copy(io.Discard, response.Body)
+			require.NoError(t, err)
+			s.requireExit(t, 0)
+		})
+	}
+}
+
 // requireRefused waits until the server takes no more connections.
 func requireRefused(t *testing.T, s *server) {
 	t.Helper()
