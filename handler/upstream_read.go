@@ -103,7 +103,7 @@ func (b *responseBody) Read(p []byte) (n int, err error) {
 		}
 	default:
 		n, err = u.reader.Read(p)
-		if errors.Is(err, io.EOF) && u.wasKilled() {
+		if errors.Is(err, io.EOF) && !u.speaksFastCGI() && u.wasKilled() {
 			err = io.ErrUnexpectedEOF
 		}
 	}

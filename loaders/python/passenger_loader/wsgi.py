@@ -116,7 +116,9 @@ PLAIN, CONTENT_LENGTH, HOP_BY_HOP, FOR_SERVER = range(4)
 def checked_status(status):
     """The number of a status."""
     if not isinstance(status, str) or not STATUS.fullmatch(status):
-        raise ValueError("the status %r is not that of a final response, from 200 to 999, and a reason in Latin-1" % (status,))
+        raise ValueError(
+            "the status %r is not that of a final response, from 200 to 999, and a reason in Latin-1" % (status,)
+        )
 
     code = int(status[:3])
     if len(known_statuses) < MAX_KNOWN:

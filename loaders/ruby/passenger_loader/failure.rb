@@ -13,7 +13,8 @@ module PassengerLoader
     rescue *KINDS => e
       # An application may compose the message of what is not there.
       place, *callers = error.backtrace
-      ["#{place}: #{error.class}, whose message cannot be told because of #{e.class}", *callers].join("\n\tfrom ") + "\n"
+      first = "#{place}: #{error.class}, whose message fails because of #{e.class}"
+      [first, *callers].join("\n\tfrom ") + "\n"
     end
   end
 end
