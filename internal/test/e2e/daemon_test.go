@@ -107,7 +107,7 @@ func TestStopOfAServerWhosePIDFileIsElsewhere(t *testing.T) {
 			d.dir = current
 			out, err := d.start(t)
 			require.NoError(t, err, out)
-			require.Contains(t, out, "'passenger stop "+current+" --port "+d.port+"' ends it")
+			require.Contains(t, out, "'passenger stop "+current+" --port "+d.port+" --instance-registry-dir ")
 			move(t, current)
 
 			out, err = d.run(t, "stop", current, "--port", freePort(t))
