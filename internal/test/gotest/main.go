@@ -79,6 +79,15 @@ var (
 	noise      = regexp.MustCompile(`^\s*(=== |--- PASS|--- SKIP|PASS\s*$)`)
 )
 
+// show prints what was printed by a test.
+func show(out io.Writer, lines []string) {
+	for _, line := range lines {
+		if !noise.MatchString(line) {
+			fmt.Fprint(out, line)
+		}
+	}
+}
+
 // filter copies what go test prints without -v, and notes what was left out.
 func filter(events io.Reader, out, notes io.Writer) error {
 	printed := map[string][]string{} // of each test that has not ended
@@ -109,12 +118,17 @@ func filter(events io.Reader, out, notes io.Writer) error {
 				fmt.Fprintf(notes, "skipped\t%s\n", reasonOf(printed[key]))
 			}
 		case "fail":
-			if e.Test == test && test != "" {
-				for _, line := range printed[key] {
-					if !noise.MatchString(line) {
-						fmt.Fprint(out, line)
+			switch e.Test {
+			case "":
+				// A test in which the program has ended has no result of its own.
+				for key := range printed {
+					if strings.HasPrefix(key, e.Package+" ") {
+						show(out, printed[key])
+						delete(printed, key)
 					}
 				}
+			case test:
+				show(out, printed[key])
 			}
 		}
 
