@@ -3,7 +3,7 @@
 module PassengerLoader
   # What the log says of an exception.
   module Failure
-    # What is told of, and ends no process.
+    # What is printed, and ends no process.
     KINDS = [StandardError, ScriptError, SystemStackError].freeze
 
     module_function
