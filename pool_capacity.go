@@ -86,7 +86,7 @@ func (p *Pool) makeRoom(fx *effects) bool {
 // an administrator asks for, may.
 func (g *group) mayTakeRoom() bool { return g.takesNoRoomFor() <= 0 || g.hasStartWithoutProcess() }
 
-// takesNoRoom returns for how long from now gets of the group have no process of another stopped.
+// takesNoRoomFor returns for how long from now gets of the group have no process of another stopped.
 func (g *group) takesNoRoomFor() time.Duration {
 	if g.release.failure == nil {
 		return 0
